@@ -1,0 +1,200 @@
+"""How samples become batches."""
+
+import random
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from base.base_dataset import InMemoryDataset
+from utils.distributed import rank, world_size
+from utils.seed import derive_seed, random_state, set_random_state
+
+SPLIT_SEED = 0  # a constant, so that the validation samples are the same for every seed, and runs can be compared
+
+
+class BaseDataLoader(DataLoader):
+    """A torch DataLoader that splits off validation data and whose order is a pure function of (seed, epoch).
+
+    dataset: any map-style dataset; an `InMemoryDataset` is read a batch at a time, without workers.
+    batch_size: samples per batch and process.
+    shuffle: a new order every epoch.
+    validation_split: the share (float below 1) or number (int) of samples that `split_validation()` hands out.
+    num_workers: processes that read samples; the batches are the same for every number of them.
+    stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
+    drop_last: leave out a last batch that is smaller than the others.
+    eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
+    indices: the samples to use; by default all.
+    collate_fn: makes a batch of a list of samples that are read one by one.
+
+    The seed is the one of torch when the loader is made: `torch.manual_seed(seed)` sets it.
+    Raises ValueError for an empty dataset or an argument out of range.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        shuffle: bool = True,
+        validation_split: float | int = 0.0,
+        num_workers: int = 0,
+        *,
+        stratify: bool = False,
+        drop_last: bool = False,
+        eval_dataset: Dataset | None = None,
+        indices: Tensor | None = None,
+        collate_fn: Callable = default_collate,
+    ):
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        indices = torch.arange(len(dataset)) if indices is None else indices
+        if len(indices) == 0:
+            raise ValueError("the dataset is empty")
+        indices, self.valid_indices = _split(indices, validation_split, _labels(dataset) if stratify else None)
+
+        self.samples = dataset
+        self.eval_dataset = dataset if eval_dataset is None else eval_dataset
+        self.in_memory = isinstance(dataset, InMemoryDataset)
+        seed = torch.initial_seed()
+        super().__init__(
+            dataset if self.in_memory else SeededDataset(dataset, seed),
+            batch_size,
+            sampler=EpochSampler(indices, shuffle, seed, keyed=not self.in_memory),
+            num_workers=0 if self.in_memory else num_workers,
+            drop_last=drop_last,
+            collate_fn=collate_fn,
+            persistent_workers=num_workers > 0 and not self.in_memory,
+            worker_init_fn=_ignore_signals,
+            generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
+        )
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples a pass yields on this process, a dropped last batch included."""
+        return len(self.sampler)
+
+    def set_position(self, epoch: int, batch: int = 0) -> None:
+        """Make the next pass that of `epoch`, from its batch number `batch` on."""
+        self.sampler.epoch = epoch
+        self.sampler.start = batch * self.batch_size
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._batches_in_memory() if self.in_memory else super().__iter__()
+
+    def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches by indexing: no Python per sample."""
+        indices = self.sampler.remaining()
+        if self.drop_last:
+            indices = indices[: len(indices) // self.batch_size * self.batch_size]
+        yield from map(self.samples.get_batch, indices.split(self.batch_size))
+
+    def split_validation(self) -> "BaseDataLoader | None":
+        """A loader of the samples that `validation_split` set apart, in a fixed order; None if there are none."""
+        if len(self.valid_indices) == 0:
+            return None
+        return BaseDataLoader(
+            self.eval_dataset,
+            self.batch_size,
+            shuffle=False,
+            num_workers=self.num_workers,
+            indices=self.valid_indices,
+            collate_fn=self.collate_fn,
+        )
+
+
+class EpochSampler(Sampler):
+    """The order of an epoch: a permutation drawn from (seed, epoch), of which each process takes its share.
+
+    Counts up `epoch` by itself after every pass, so that a loop written by hand sees a new order each time.
+    With `shuffle`, every process gets equally many samples (a few are left out); without, every sample is seen once.
+    With `keyed`, a sample is named (epoch, index) instead of index, which is what a SeededDataset reads.
+    """
+
+    def __init__(self, indices: Tensor, shuffle: bool, seed: int, keyed: bool = False):
+        self.indices = indices
+        self.shuffle = shuffle
+        self.seed = seed
+        self.keyed = keyed
+        self.epoch = 1
+        self.start = 0
+
+    def remaining(self) -> Tensor:
+        """The indices of the epoch from `start` on; the next call gives the next epoch's."""
+        indices = self.indices
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
+            indices = indices[torch.randperm(len(indices), generator=generator)]
+        indices = indices[rank() : len(self) * world_size() if self.shuffle else None : world_size()][self.start :]
+        self.epoch, self.start = self.epoch + 1, 0
+        return indices
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch = self.epoch
+        for index in self.remaining().tolist():
+            yield (epoch, index) if self.keyed else index
+
+    def __len__(self) -> int:
+        n_samples, n_processes = len(self.indices), world_size()
+        return n_samples // n_processes if self.shuffle else -((rank() - n_samples) // n_processes)
+
+
+class SeededDataset(Dataset):
+    """Gives every sample random numbers of its own, drawn from (seed, epoch, index).
+
+    So an augmented sample does not depend on the number of workers or on where a run was interrupted.
+    `dataset` is the dataset it reads, as in torch's Subset.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int):
+        self.dataset = dataset
+        self.seed = seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Any]:
+        """The samples of a batch; torch's DataLoader asks for them all at once."""
+        in_worker = torch.utils.data.get_worker_info() is not None
+        outside = None if in_worker else random_state()  # a worker's own random state is used for nothing else
+        samples = [self._draw(epoch, index) for epoch, index in keys]
+        if not in_worker:
+            set_random_state(outside)
+        return samples
+
+    def _draw(self, epoch: int, index: int) -> Any:
+        seed = derive_seed(self.seed, epoch, index)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.default_generator.manual_seed(seed)
+        return self.dataset[index]
+
+
+def _split(indices: Tensor, validation_split: float | int, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Training and validation indices, each sorted."""
+    n_valid = validation_split if isinstance(validation_split, int) else int(len(indices) * validation_split)
+    if not 0 <= n_valid < len(indices) or validation_split < 0:
+        raise ValueError(f"validation_split {validation_split} leaves no training sample of {len(indices)}")
+    if n_valid == 0:
+        return indices, indices[:0]
+    from sklearn.model_selection import train_test_split
+
+    stratify = labels[indices] if labels is not None else None
+    parts = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
+    return tuple(torch.from_numpy(np.sort(part)) for part in parts)
+
+
+def _labels(dataset: Dataset) -> Tensor:
+    try:
+        return dataset.target
+    except AttributeError:
+        raise ValueError(f"stratify needs {type(dataset).__name__}.target, one class number per sample") from None
+
+
+def _ignore_signals(worker_id: int) -> None:
+    """Ctrl-C reaches the workers too; the main process decides when they end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,0 +1,18 @@
+"""What is trained."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import nn
+
+
+class BaseModel(nn.Module, ABC):
+    """A torch module with an abstract `forward` and a printed summary that counts its trainable parameters."""
+
+    @abstractmethod
+    def forward(self, *inputs: Any) -> Any:
+        """The model's output for a batch of inputs."""
+
+    def __str__(self) -> str:
+        n_trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return f"{super().__str__()}\nTrainable parameters: {n_trainable:,}"

@@ -1,0 +1,245 @@
+"""The loop over epochs: what every training does, whatever the task."""
+
+import logging
+import math
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from logger.run_log import RunLog
+from utils.checkpoint import copy_checkpoint, load_model, save_checkpoint, snapshot
+from utils.errors import TrainingInterrupted, UserError
+from utils.resume import take_over_changes
+from utils.seed import random_state, set_random_state
+
+SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
+
+logger = logging.getLogger(__name__)
+
+
+class BaseTrainer(ABC):
+    """Trains epoch by epoch, keeps the best and the last state, stops early, resumes bit by bit. Knows no task.
+
+        while epochs are left and the monitored metric still improves:
+            log = _train_epoch(epoch)            <- a subclass's work
+            step the learning rate scheduler
+            write the log: a line, metrics.jsonl, TensorBoard
+            keep the state if it is the best so far; save checkpoints
+
+    epochs: how many epochs in all, those before a resume included.
+    monitor: "min NAME" or "max NAME" of what `_train_epoch` returns decides what is best; "off": nothing does.
+    early_stop: stop after that many epochs in a row that did not improve; 0: never.
+    save_period: keep checkpoint-epoch<N>.pth every so many epochs.
+    tensorboard: write TensorBoard's files too.
+    config: a plain dict, kept in the checkpoints.
+
+    Raises ValueError for a scheduler and a monitor that do not fit together.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer | None,
+        lr_scheduler: LRScheduler | None = None,
+        *,
+        epochs: int = 1,
+        monitor: str = "off",
+        early_stop: int = 0,
+        save_period: int = 1,
+        tensorboard: bool = True,
+        config: dict[str, Any] | None = None,
+    ):
+        self.model = model
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.epochs = epochs
+        self.monitor_mode, _, self.monitor = monitor.partition(" ")
+        self.early_stop = early_stop
+        self.save_period = save_period
+        self.tensorboard = tensorboard
+        self.config = config or {}
+        if isinstance(lr_scheduler, ReduceLROnPlateau) and lr_scheduler.mode != self.monitor_mode:
+            raise ValueError(f"ReduceLROnPlateau with mode {lr_scheduler.mode!r} needs a monitor of the same mode, "
+                             f'such as "{lr_scheduler.mode} val_loss"; it is {monitor!r}')  # fmt: skip
+
+        self.epoch = 0  # epochs completed
+        self.batch = 0  # batches done of the epoch under way
+        self.step = 0  # optimizer steps in all
+        self.best: float | None = None
+        self.epochs_since_best = 0
+
+        self.run_dir: Path | None = None
+        self._best_state: dict[str, Any] | None = None  # the best state while it is not on disk
+        self._saved_at = -math.inf
+        self._stop_signal = 0
+
+    @abstractmethod
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train for one epoch, from batch `self.batch` on, and return its metrics by name."""
+
+    # ----------------------------------------------------------------------------------------------- the loop
+
+    def train(self, run_dir: Path | None = None) -> None:
+        """Train until the last epoch, or until the monitored metric no longer improves.
+
+        run_dir: an existing folder for logs and checkpoints; None, as in a notebook: write nothing.
+        Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
+        """
+        self.run_dir = run_dir
+        if self._is_finished():
+            logger.info("Nothing left to train: %d epochs are done. Go on with -s trainer.epochs=N.", self.epoch)
+            return
+        with RunLog(run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, self._noting_signals():
+            try:
+                while not self._is_finished():
+                    self.stop_if_asked()
+                    start = time.perf_counter()
+                    log = self._train_epoch(self.epoch + 1)
+                    self._end_epoch(log, seconds=time.perf_counter() - start)
+            except TrainingInterrupted as interrupted:
+                self._save(snapshot(self.state_dict()))
+                logger.warning("%s after step %d; go on with -r %s", interrupted, self.step, run_dir)
+                raise
+            self._save(snapshot(self.state_dict()))
+
+    def end_step(self) -> None:
+        """Count a step that is done. This is the boundary at which a signal stops the training."""
+        self.step += 1
+        self.batch += 1
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Raise TrainingInterrupted if a signal has arrived."""
+        if self._stop_signal:
+            raise TrainingInterrupted(self._stop_signal)
+
+    def _is_finished(self) -> bool:
+        if self.epoch >= self.epochs:
+            return True
+        if 0 < self.early_stop <= self.epochs_since_best:
+            logger.info("Early stop: no better %s for %d epochs.", self.monitor, self.epochs_since_best)
+            return True
+        return False
+
+    def _end_epoch(self, log: dict[str, float], seconds: float) -> None:
+        self.epoch += 1
+        self.batch = 0
+        lr = self.optimizer.param_groups[0]["lr"]
+        is_best = self._judge(log)
+        if isinstance(self.lr_scheduler, ReduceLROnPlateau):
+            self.lr_scheduler.step(log[self.monitor])
+        elif self.lr_scheduler is not None:
+            self.lr_scheduler.step()
+        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
+        self._keep(is_best)
+
+    def _judge(self, log: dict[str, float]) -> bool:
+        """Whether this epoch is the best so far. NaN and infinity never are."""
+        if self.monitor_mode == "off":
+            return False
+        if self.monitor not in log:
+            raise UserError(f"trainer.monitor: {self.monitor!r} is not logged; logged are {', '.join(log)}")
+        value = log[self.monitor]
+        sign = 1 if self.monitor_mode == "min" else -1
+        if math.isfinite(value) and (self.best is None or sign * value < sign * self.best):
+            self.best = value
+            self.epochs_since_best = 0
+            return True
+        self.epochs_since_best += 1
+        return False
+
+    # ------------------------------------------------------------------------------------------- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs to go on as if it had never stopped. A subclass adds its own keys."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
+            "config": self.config,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.step,
+            "best": self.best,
+            "epochs_since_best": self.epochs_since_best,
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
+        load_model(self.model, state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.lr_scheduler is not None:
+            self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        self.epoch = state["epoch"]
+        self.batch = state["batch"]
+        self.step = state["step"]
+        self.best = state["best"]
+        self.epochs_since_best = state["epochs_since_best"]
+        set_random_state(state["random"])
+
+    def resume(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins."""
+        self.load_state_dict(take_over_changes(checkpoint, self.config, fresh=self.state_dict()))
+        logger.info("Resumed after epoch %d, step %d.", self.epoch, self.step)
+
+    def _keep(self, is_best: bool) -> None:
+        """Keep the state of an epoch's end: in memory if it is the best, on disk when it is time to.
+
+        Epochs can take less than a millisecond. Then the best state waits in memory for the next save, and a kill
+        costs no more than SAVE_SECONDS of training, which the resumed run does again, bit by bit.
+        """
+        if self.run_dir is None:
+            return
+        is_periodic = self.epoch % self.save_period == 0
+        is_due = is_periodic or time.monotonic() - self._saved_at >= SAVE_SECONDS
+        if not (is_best or is_due):
+            return
+        state = snapshot(self.state_dict())
+        if is_best:
+            self._best_state = state
+        if is_due:
+            self._save(state)
+        if is_periodic:
+            copy_checkpoint(self.run_dir / "checkpoint-last.pth", self.run_dir / f"checkpoint-epoch{self.epoch}.pth")
+
+    def _save(self, state: dict[str, Any]) -> None:
+        """Write model_best.pth if it is behind, then checkpoint-last.pth, so that the last never knows a lost best."""
+        if self.run_dir is None:
+            return
+        self.run_log.flush()
+        if self._best_state is not None:
+            save_checkpoint(self._best_state, self.run_dir / "model_best.pth")
+            self._best_state = None
+        save_checkpoint(state, self.run_dir / "checkpoint-last.pth")
+        self._saved_at = time.monotonic()
+
+    # ----------------------------------------------------------------------------------------------- signals
+
+    @contextmanager
+    def _noting_signals(self) -> Iterator[None]:
+        """Note SIGINT and SIGTERM for the next step boundary; a second SIGINT ends at once."""
+        if self.run_dir is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(signal_number: int, frame: Any) -> None:
+            if self._stop_signal and signal_number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._stop_signal = signal_number
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Datasets and their loaders, one file each. A config finds them by class name."""

@@ -1,0 +1,44 @@
+"""MNIST: 60,000 training and 10,000 test images of handwritten digits, 28 x 28 pixels, ten classes."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from base import BaseDataLoader, InMemoryDataset
+
+MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
+
+
+class MnistDataLoader(BaseDataLoader):
+    """Batches of (data, target): standardized float32 (batch, 1, 28, 28) and int64 (batch,).
+
+    data_dir: the folder that holds, or shall hold, MNIST/raw/train-images-idx3-ubyte and the other three files.
+    training: the training images; False: the test images.
+    download: fetch the files if they are not there.
+    options: those of BaseDataLoader.
+
+    The images stay bytes in memory; a batch is standardized when it is read. Raises FileNotFoundError when the files
+    are missing and cannot be downloaded.
+    """
+
+    def __init__(
+        self, data_dir: str | Path, batch_size: int, training: bool = True, download: bool = True, **options: Any
+    ):
+        from torchvision.datasets import MNIST
+
+        try:
+            mnist = MNIST(data_dir, train=training, download=download)
+        except (RuntimeError, OSError) as error:
+            raise FileNotFoundError(
+                f"no MNIST in {Path(data_dir).resolve()}: it should hold MNIST/raw/train-images-idx3-ubyte, "
+                "train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte. Put them there, or "
+                f"download them with download: true and a network ({error})"
+            ) from error
+        super().__init__(InMemoryDataset(mnist.data.unsqueeze(1), mnist.targets, standardize), batch_size, **options)
+
+
+def standardize(images: Tensor) -> Tensor:
+    """Bytes (batch, 1, 28, 28) as float32 with the training pixels' mean 0 and standard deviation 1."""
+    return images.to(torch.float32).div_(255).sub_(MEAN).div_(STD)

@@ -1,0 +1,76 @@
+"""The folder of a run: made when the run starts, and never shared by two runs."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from utils.errors import UserError
+
+PROJECT = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
+
+
+def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path:
+    """Make `save_dir/name/run_id` and return it. Without a run_id, the time names it, numbered if it is taken.
+
+    Raises UserError when the run_id is taken or the folder cannot be made.
+    """
+    parent = save_dir / name
+    now = datetime.now().strftime("%Y%m%d_%H%M%S")
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        attempt = 1
+        while True:  # mkdir is atomic: of two processes only one makes the folder
+            run_dir = parent / (run_id or (now if attempt == 1 else f"{now}-{attempt}"))
+            try:
+                run_dir.mkdir()
+                return run_dir
+            except FileExistsError:
+                if run_id is not None:
+                    raise UserError(f"--run-id {run_id}: {run_dir} exists; go on with it by -r {run_dir}") from None
+                attempt += 1
+    except OSError as error:
+        raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
+
+
+def describe_environment(device: str) -> dict[str, Any]:
+    """What a run depends on beside its config: versions, device, command and git commit."""
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": [Path(sys.executable).name, *sys.argv],
+        "device": device,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": bool(_git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": {package: _version(package) for package in PACKAGES},
+    }
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write indented JSON, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        command = ["git", "-C", str(PROJECT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

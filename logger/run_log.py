@@ -1,0 +1,101 @@
+"""A run's numbers: a line per epoch, metrics.jsonl, and TensorBoard."""
+
+import json
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+MAX_POINTS = 1000  # TensorBoard draws no more points than that of a curve; nobody reads more lines
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """Writes one record per epoch; use it in a `with` block.
+
+    run_dir: the run's folder; None: only the lines.
+    first_epoch: epochs done before. Records of later epochs, left by a run that was killed, are removed.
+    epochs: how many there will be. With more than 1,000, TensorBoard and the lines show every n-th and the best ones
+        only in metrics.jsonl, which has them all.
+    tensorboard: write TensorBoard's files too.
+    """
+
+    def __init__(self, run_dir: Path | None, first_epoch: int, epochs: int, tensorboard: bool):
+        self._run_dir = run_dir
+        self._epochs = epochs
+        self._period = math.ceil(epochs / MAX_POINTS)
+        self._file = None
+        self._writer = None
+        if run_dir is None:
+            return
+        path = run_dir / "metrics.jsonl"
+        _drop_later_epochs(path, first_epoch)
+        self._file = path.open("a", encoding="utf-8")
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=first_epoch + 1)
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, record: dict[str, Any], is_best: bool) -> None:
+        """Log an epoch: `record` holds at least epoch, step, lr and seconds."""
+        if self._file is not None:
+            self._file.write(json.dumps({name: _finite(value) for name, value in record.items()}) + "\n")
+        epoch = record["epoch"]
+        if epoch % self._period == 0 or epoch in (1, self._epochs):
+            self._write_line(record, is_best)
+            self._write_scalars(record)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system, so that a kill of this process cannot lose it."""
+        if self._file is not None:
+            self._file.flush()
+        if self._writer is not None:
+            self._writer.flush()
+
+    def _write_line(self, record: dict[str, Any], is_best: bool) -> None:
+        values = {name: value for name, value in record.items() if name not in ("epoch", "step", "seconds")}
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        best = "  best" if is_best else ""
+        logger.info("epoch %d/%d  %s  (%.2f s)%s", record["epoch"], self._epochs, numbers, record["seconds"], best)
+
+    def _write_scalars(self, record: dict[str, Any]) -> None:
+        if self._writer is None:
+            return
+        for name, value in record.items():
+            if name in ("epoch", "step"):
+                continue
+            part, plain_name = ("valid", name[4:]) if name.startswith("val_") else ("train", name)
+            tag = plain_name if name in ("lr", "seconds") else f"{plain_name}/{part}"
+            self._writer.add_scalar(tag, value, record["epoch"])
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _drop_later_epochs(path: Path, last_epoch: int) -> None:
+    """Keep the records up to `last_epoch`; a line cut off by a kill is later than any checkpoint, and goes too."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            if json.loads(line)["epoch"] > last_epoch:
+                break
+        except ValueError:
+            break
+        kept.append(line)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    os.replace(temporary, path)

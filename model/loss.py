@@ -1,0 +1,17 @@
+"""Losses: functions (output, target) -> 0-d tensor, a mean over the batch. A config names them by `loss`.
+
+Further arguments come from the config: {"type": "cross_entropy", "args": {"label_smoothing": 0.1}}.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def nll_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Negative log likelihood. output: (batch, classes), log probabilities; target: (batch,), class numbers."""
+    return F.nll_loss(output, target)
+
+
+def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers."""
+    return F.cross_entropy(output, target, label_smoothing=label_smoothing)

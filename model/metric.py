@@ -1,0 +1,27 @@
+"""Metrics: functions (output, target) -> 0-d tensor, a mean over the batch. A config names them in `metrics`.
+
+A metric that is no mean over samples is marked `@per_epoch` and called once with the whole epoch, on the CPU.
+"""
+
+from torch import Tensor
+
+from utils.metric_tracker import per_epoch
+
+
+def accuracy(output: Tensor, target: Tensor) -> Tensor:
+    """The share of right answers. output: (batch, classes), scores; target: (batch,), class numbers."""
+    return (output.argmax(dim=1) == target).float().mean()
+
+
+def top_k_acc(output: Tensor, target: Tensor, k: int = 3) -> Tensor:
+    """The share of targets among the k highest scores. output: (batch, classes); target: (batch,), class numbers."""
+    best = output.topk(k, dim=1).indices
+    return (best == target.unsqueeze(1)).any(dim=1).float().mean()
+
+
+@per_epoch
+def macro_f1(output: Tensor, target: Tensor) -> float:
+    """The mean of the classes' F1 scores. output: (samples, classes), scores; target: (samples,), class numbers."""
+    from sklearn.metrics import f1_score
+
+    return f1_score(target, output.argmax(dim=1), average="macro")

@@ -1,0 +1,47 @@
+"""Evaluate a checkpoint on the test split.
+
+python test.py -r saved/<name>/<run_id>/model_best.pth     the checkpoint is enough: its config is inside
+python test.py -r saved/<name>/<run_id>                    a run's best checkpoint
+"""
+
+import logging
+import sys
+
+from parse_config import ConfigParser
+from utils.errors import run_command
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Load the checkpoint, build what its config names, evaluate, write test_metrics.json beside it."""
+    config = ConfigParser.from_args("test", argv)
+
+    from logger.logger import setup_logging
+    from logger.run_dir import write_json
+    from utils.checkpoint import load_model
+    from utils.device import pick_device
+    from utils.seed import seed_everything
+
+    setup_logging(config["trainer"]["verbosity"])
+    device = pick_device(config.args.device, config["n_gpu"])
+    seed_everything(config["seed"])
+
+    # ---- the test split, and the model with its trained weights
+    data_loader = config.init_obj("data_loader", training=False, shuffle=False, validation_split=0.0)
+    model = config.init_obj("arch").to(device)
+    load_model(model, config.checkpoint["model"])
+
+    # ---- evaluate
+    trainer = config.init_trainer(model, config.init_ftn("loss"), config.init_metrics())
+    results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}
+    path = config.resume.parent / "test_metrics.json"
+    write_json(results, path)
+    print(f"{config.resume}: epoch {config.checkpoint['epoch']}, tested on {device}\n")
+    for name, value in results.items():
+        print(f"    {name:<16} {value:>10.4f}" if isinstance(value, float) else f"    {name:<16} {value:>10,}")
+    print(f"\nWritten to {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,69 @@
+"""Train a model.
+
+python train.py -c config.json                                   a new run in saved/<name>/<run_id>/
+python train.py -c config.json -s trainer.epochs=5 --lr 0.01     ... with some keys changed
+python train.py -r saved/<name>/<run_id>                         go on where a run stopped
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from parse_config import ConfigParser
+from utils.errors import run_command
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the config, build what it names, maybe resume, train."""
+    config = ConfigParser.from_args("train", argv)
+
+    # torch takes a second to import: only after the config was found right
+    from logger.logger import setup_logging
+    from logger.run_dir import create_run_dir, describe_environment, write_json
+    from utils.device import pick_device
+    from utils.seed import seed_everything
+
+    setup_logging(config["trainer"]["verbosity"])
+    device = pick_device(config.args.device, config["n_gpu"])
+    seed_everything(config["seed"])
+
+    # ---- data
+    data_loader = config.init_obj("data_loader")
+    valid_data_loader = data_loader.split_validation()
+
+    # ---- model, loss, metrics
+    model = config.init_obj("arch").to(device)
+    criterion = config.init_ftn("loss")
+    metrics = config.init_metrics()
+
+    # ---- optimizer, trainer
+    optimizer = config.init_obj("optimizer", [p for p in model.parameters() if p.requires_grad])
+    lr_scheduler = config.init_obj("lr_scheduler", optimizer)
+    trainer = config.init_trainer(
+        model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler
+    )
+    if config.checkpoint:
+        trainer.resume(config.checkpoint)
+    if config.args.check:
+        trainer.check()
+        print("Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written.")
+        return
+
+    # ---- the run's folder: from here on files are written
+    run_dir = config.resume.parent if config.resume else create_run_dir(
+        Path(config["trainer"]["save_dir"]), config["name"], config.args.run_id
+    )  # fmt: skip
+    setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
+    write_json(config.config, run_dir / "config.json")
+    write_json(describe_environment(str(device)), run_dir / "environment.json")
+    logger.debug("%s", model)
+    logger.info("Training in %s on %s", run_dir, device)
+    trainer.train(run_dir)
+    if trainer.best is not None:
+        logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

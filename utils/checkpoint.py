@@ -1,0 +1,143 @@
+"""Checkpoint files: tensors and plain values only, written whole or not at all, checked before they are used."""
+
+import logging
+import os
+import re
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import nn
+
+from utils.errors import UserError
+
+KEYS = ("model", "optimizer", "lr_scheduler", "config")
+logger = logging.getLogger(__name__)
+
+
+def snapshot(value: Any, path: str = "checkpoint") -> Any:
+    """A deep copy of a state on the CPU, which later steps do not change.
+
+    Raises TypeError, naming the place, for what `torch.load(..., weights_only=True)` would refuse to load.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Counter):  # MultiStepLR's milestones
+        return Counter(value)
+    if isinstance(value, dict):
+        return {key: snapshot(item, f"{path}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([snapshot(item, f"{path}.{i}") for i, item in enumerate(value)])
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return value
+    raise TypeError(f"{path} is a {type(value).__name__}; a checkpoint holds tensors and plain values only")
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write a snapshot. At every instant `path` is the old file or the new one, never a part of one."""
+    _write_atomically(path, lambda file: torch.save(state, file))
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy a checkpoint, as atomically as it is saved."""
+
+    def copy(file: IO[bytes]) -> None:
+        with source.open("rb") as original:
+            shutil.copyfileobj(original, file, length=1 << 20)
+
+    _write_atomically(target, copy)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Load a checkpoint onto the CPU. Raises UserError when it is missing, damaged or something else."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    damage = _find_damage(path)
+    if damage:
+        raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a hostile or foreign file makes the unpickler raise, it is refused
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be loaded safely (tensors and plain values only): {reason}") from None
+    missing = [key for key in KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(missing)}")
+    if not isinstance(checkpoint["config"], dict):
+        raise UserError(f"{path} is not a checkpoint of this template: its config is not an object")
+    return checkpoint
+
+
+def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[str, Any]]:
+    """Load a checkpoint, or of a run's folder the newest valid one (`prefer_best`: the best one, where there is one).
+
+    Returns the file's path and its content. Raises UserError when there is none.
+    """
+    if not path.is_dir():
+        return path, load_checkpoint(path)
+    candidates = _newest_first(path)
+    candidates.sort(key=lambda p: (p.name == "model_best.pth") != prefer_best)
+    for candidate in candidates:
+        try:
+            return candidate, load_checkpoint(candidate)
+        except UserError as error:
+            logger.warning("%s; taking an older one", error)
+    raise UserError(f"{path} holds no {'valid ' if candidates else ''}checkpoint (checkpoint-*.pth or model_best.pth)")
+
+
+def load_model(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Load weights into a model. Raises UserError, naming the keys that differ, for another architecture."""
+    own = model.state_dict()
+    faults = [f"{key} is missing" for key in own if key not in state]
+    faults += [f"{key} is not in the model" for key in state if key not in own]
+    faults += [
+        f"{key} is {list(state[key].shape)}, the model's is {list(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise UserError(f"the checkpoint is from another architecture: {'; '.join(faults[:5])}{more}")
+    model.load_state_dict(state)
+
+
+def _newest_first(run_dir: Path) -> list[Path]:
+    """checkpoint-last.pth, then checkpoint-epoch<N>.pth from the highest N down, then model_best.pth."""
+
+    def age(path: Path) -> float:
+        epoch = re.fullmatch(r"checkpoint-epoch(\d+)\.pth", path.name)
+        return -int(epoch[1]) if epoch else {"checkpoint-last.pth": float("-inf")}.get(path.name, 1)
+
+    return sorted([*run_dir.glob("checkpoint-*.pth"), *run_dir.glob("model_best.pth")], key=age)
+
+
+def _find_damage(path: Path) -> str | None:
+    """What is wrong with the zip archive that torch.save wrote: every record carries a checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            record = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        return str(error) or type(error).__name__
+    return f"the checksum of {record} does not match" if record else None
+
+
+def _write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # the rename itself is on disk only once its folder is
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
