@@ -1,0 +1,1 @@
+"""Speed against a loop written by hand: python -m benchmarks.speed"""
