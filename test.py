@@ -18,9 +18,9 @@ def main(argv: list[str] | None = None) -> None:
     config = ConfigParser.from_args("test", argv)
 
     from logger.logger import setup_logging
-    from logger.run_dir import write_json
     from utils.checkpoint import load_model
     from utils.device import pick_device
+    from utils.files import write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])

@@ -21,8 +21,9 @@ def main(argv: list[str] | None = None) -> None:
 
     # torch takes a second to import: only after the config was found right
     from logger.logger import setup_logging
-    from logger.run_dir import create_run_dir, describe_environment, write_json
+    from logger.run_dir import create_run_dir, describe_environment
     from utils.device import pick_device
+    from utils.files import write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
@@ -41,9 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     # ---- optimizer, trainer
     optimizer = config.init_obj("optimizer", [p for p in model.parameters() if p.requires_grad])
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
-    trainer = config.init_trainer(
-        model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler
-    )
+    trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
     if config.checkpoint:
         trainer.resume(config.checkpoint)
     if config.args.check:

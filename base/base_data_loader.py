@@ -54,7 +54,7 @@ class BaseDataLoader(DataLoader):
         indices = torch.arange(len(dataset)) if indices is None else indices
         if len(indices) == 0:
             raise ValueError("the dataset is empty")
-        indices, self.valid_indices = _split(indices, validation_split, _labels(dataset) if stratify else None)
+        indices, self.valid_indices = split_indices(indices, validation_split, _labels(dataset) if stratify else None)
 
         self.samples = dataset
         self.eval_dataset = dataset if eval_dataset is None else eval_dataset
@@ -173,8 +173,14 @@ class SeededDataset(Dataset):
         return self.dataset[index]
 
 
-def _split(indices: Tensor, validation_split: float | int, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Training and validation indices, each sorted."""
+def split_indices(
+    indices: Tensor, validation_split: float | int, labels: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Training and validation indices, each sorted. The same arguments always give the same split.
+
+    labels: one class number per sample of the dataset, to keep the classes' proportions in both parts.
+    Raises ValueError when no training sample would be left.
+    """
     n_valid = validation_split if isinstance(validation_split, int) else int(len(indices) * validation_split)
     if not 0 <= n_valid < len(indices) or validation_split < 0:
         raise ValueError(f"validation_split {validation_split} leaves no training sample of {len(indices)}")

@@ -1,5 +1,6 @@
 """MNIST: 60,000 training and 10,000 test images of handwritten digits, 28 x 28 pixels, ten classes."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,28 @@ class MnistDataLoader(BaseDataLoader):
     def __init__(
         self, data_dir: str | Path, batch_size: int, training: bool = True, download: bool = True, **options: Any
     ):
-        from torchvision.datasets import MNIST
-
-        try:
-            mnist = MNIST(data_dir, train=training, download=download)
-        except (RuntimeError, OSError) as error:
-            raise FileNotFoundError(
-                f"no MNIST in {Path(data_dir).resolve()}: it should hold MNIST/raw/train-images-idx3-ubyte, "
-                "train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte. Put them there, or "
-                f"download them with download: true and a network ({error})"
-            ) from error
+        mnist = _read(Path(data_dir), training, download)
         super().__init__(InMemoryDataset(mnist.data.unsqueeze(1), mnist.targets, standardize), batch_size, **options)
 
 
 def standardize(images: Tensor) -> Tensor:
     """Bytes (batch, 1, 28, 28) as float32 with the training pixels' mean 0 and standard deviation 1."""
     return images.to(torch.float32).div_(255).sub_(MEAN).div_(STD)
+
+
+def _read(data_dir: Path, training: bool, download: bool) -> Any:
+    from torchvision.datasets import MNIST
+
+    folders = [data_dir / "MNIST" / "raw", data_dir / "MNIST", data_dir]
+    made_by_download = [folder for folder in folders if not folder.exists()]
+    try:
+        return MNIST(data_dir, train=training, download=download)
+    except (RuntimeError, OSError) as error:
+        for folder in made_by_download:
+            with contextlib.suppress(OSError):  # not there, or not empty
+                folder.rmdir()
+        raise FileNotFoundError(
+            f"no MNIST in {data_dir}: {folders[0]} should hold train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+            "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte. Put them there, name another data_dir, or let "
+            f'"download": true fetch them over the network ({str(error).splitlines()[0].rstrip(":")})'
+        ) from error

@@ -1,6 +1,5 @@
 """The folder of a run: made when the run starts, and never shared by two runs."""
 
-import json
 import os
 import platform
 import subprocess
@@ -52,13 +51,6 @@ def describe_environment(device: str) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "packages": {package: _version(package) for package in PACKAGES},
     }
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write indented JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _git(*arguments: str) -> str | None:

@@ -3,9 +3,10 @@
 import json
 import logging
 import math
-import os
 from pathlib import Path
 from typing import Any
+
+from utils.files import write_atomically
 
 MAX_POINTS = 1000  # TensorBoard draws no more points than that of a curve; nobody reads more lines
 
@@ -17,8 +18,7 @@ class RunLog:
 
     run_dir: the run's folder; None: only the lines.
     first_epoch: epochs done before. Records of later epochs, left by a run that was killed, are removed.
-    epochs: how many there will be. With more than 1,000, TensorBoard and the lines show every n-th and the best ones
-        only in metrics.jsonl, which has them all.
+    epochs: how many there will be. With more than 1,000, lines and TensorBoard show every n-th; metrics.jsonl has all.
     tensorboard: write TensorBoard's files too.
     """
 
@@ -96,6 +96,4 @@ def _drop_later_epochs(path: Path, last_epoch: int) -> None:
         except ValueError:
             break
         kept.append(line)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, lambda file: file.write("".join(kept).encode()))

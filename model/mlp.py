@@ -1,5 +1,6 @@
 """Multilayer perceptron."""
 
+import itertools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class MLP(BaseModel):
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"sizes {list(sizes)} are no input and output size, each at least 1")
         layers: list[nn.Module] = [nn.Flatten()]
-        for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+        for n_in, n_out in itertools.pairwise(sizes[:-1]):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 

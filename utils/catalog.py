@@ -110,6 +110,19 @@ def accepts(annotation: ast.expr | None, value: Any) -> bool:
             return _accepts_name(_last_name(annotation), value)
 
 
+def fits_json(annotation: ast.expr | None) -> bool:
+    """Whether any JSON value but null could fit: not for a parameter that only code can give, such as a function."""
+    match annotation:
+        case ast.BinOp(left=left, right=right):
+            return fits_json(left) or fits_json(right)
+        case ast.Constant(value=None):
+            return False
+        case ast.Subscript(value=outer):
+            return _last_name(outer) not in _NOT_IN_JSON
+        case _:
+            return annotation is None or _last_name(annotation) not in _NOT_IN_JSON
+
+
 def unparse(annotation: ast.expr) -> str:
     """An annotation as text, in the words of JSON's readers."""
     return ast.unparse(annotation).replace("None", "null").strip("'")

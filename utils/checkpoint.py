@@ -1,12 +1,10 @@
 """Checkpoint files: tensors and plain values only, written whole or not at all, checked before they are used."""
 
 import logging
-import os
 import re
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +12,7 @@ import torch
 from torch import nn
 
 from utils.errors import UserError
+from utils.files import write_atomically
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
 logger = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ def snapshot(value: Any, path: str = "checkpoint") -> Any:
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write a snapshot. At every instant `path` is the old file or the new one, never a part of one."""
-    _write_atomically(path, lambda file: torch.save(state, file))
+    write_atomically(path, lambda file: torch.save(state, file))
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
@@ -49,7 +48,7 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         with source.open("rb") as original:
             shutil.copyfileobj(original, file, length=1 << 20)
 
-    _write_atomically(target, copy)
+    write_atomically(target, copy)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -123,21 +122,3 @@ def _find_damage(path: Path) -> str | None:
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         return str(error) or type(error).__name__
     return f"the checksum of {record} does not match" if record else None
-
-
-def _write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the rename itself is on disk only once its folder is
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -36,10 +36,14 @@ def take_over_changes(checkpoint: dict[str, Any], config: dict[str, Any], fresh:
     arguments = {key.rsplit(".", 1)[-1]: now for key, (_, now) in changes.items() if key.startswith("optimizer.args.")}
     state["optimizer"] = _change_optimizer(state["optimizer"], arguments)
     if state["lr_scheduler"] is not None:
-        scheduler = {key.rsplit(".", 1)[-1]: now for key, (_, now) in changes.items() if key.startswith("lr_scheduler.args.")}
+        scheduler = {
+            key.rsplit(".", 1)[-1]: now for key, (_, now) in changes.items() if key.startswith("lr_scheduler.args.")
+        }
         if "lr" in arguments:
             scheduler |= {"base_lrs": [arguments["lr"]] * len(state["optimizer"]["param_groups"])}
-        state["lr_scheduler"] = state["lr_scheduler"] | {k: v for k, v in scheduler.items() if k in state["lr_scheduler"]}
+        state["lr_scheduler"] = state["lr_scheduler"] | {
+            k: v for k, v in scheduler.items() if k in state["lr_scheduler"]
+        }
     if "trainer.monitor" in changes:
         state |= {"best": None, "epochs_since_best": 0}
     if "seed" in changes:
