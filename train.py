@@ -43,18 +43,21 @@ def main(argv: list[str] | None = None) -> None:
     optimizer = config.init_obj("optimizer", [p for p in model.parameters() if p.requires_grad])
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
     trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
-    if config.checkpoint:
-        trainer.resume(config.checkpoint)
     if config.args.check:
+        if config.checkpoint:
+            trainer.resume(config.checkpoint)
         trainer.check()
         print("Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written.")
         return
 
-    # ---- the run's folder: from here on files are written
-    run_dir = config.resume.parent if config.resume else create_run_dir(
-        Path(config["trainer"]["save_dir"]), config["name"], config.args.run_id
-    )  # fmt: skip
+    # ---- the run's folder, new or the checkpoint's: from here on files are written
+    if config.checkpoint:
+        run_dir = config.resume.parent
+    else:
+        run_dir = create_run_dir(Path(config["trainer"]["save_dir"]), config["name"], config.args.run_id)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
+    if config.checkpoint:
+        trainer.resume(config.checkpoint)
     write_json(config.config, run_dir / "config.json")
     write_json(describe_environment(str(device)), run_dir / "environment.json")
     logger.debug("%s", model)

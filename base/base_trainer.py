@@ -189,7 +189,10 @@ class BaseTrainer(ABC):
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins."""
-        self.load_state_dict(take_over_changes(checkpoint, self.config, fresh=self.state_dict()))
+        state, notes = take_over_changes(checkpoint, self.config, fresh=self.state_dict())
+        self.load_state_dict(state)
+        for note in notes:
+            logger.info(note)
         logger.info("Resumed after epoch %d, step %d.", self.epoch, self.step)
 
     def _keep(self, is_best: bool) -> None:

@@ -16,7 +16,7 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     terminal.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log_file is not None:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
+        handlers.append(logging.FileHandler(log_file, encoding="utf-8", delay=True))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     # Our own rooms follow the verbosity; libraries stay silent but for their warnings.
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
