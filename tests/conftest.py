@@ -1,0 +1,89 @@
+"""What the tests share: running the two commands in this process, and data where it can be had."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from utils.errors import run_command
+
+PROJECT = Path(__file__).resolve().parent.parent
+torch.set_num_threads(1)  # the models of the tests are tiny
+
+
+def load_script(name: str) -> ModuleType:
+    """A script as a module. By path: `import test` would find Python's own package of that name."""
+    spec = importlib.util.spec_from_file_location(f"{name}_script", PROJECT / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands are run from the project's folder, as the README says, and are no terminal's."""
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., Path]:
+    """`train("config.json", "trainer.epochs=2", run_id="a")`: train.py -c ... -s ...; returns the run's folder."""
+    main = load_script("train").main
+
+    def run(config: str | Path, *settings: str, run_id: str = "run") -> Path:
+        save_dir = tmp_path / "saved"
+        argv = ["-c", str(config), "--run-id", run_id, "-s", f"trainer.save_dir={save_dir}", *settings]
+        assert run_command(main, argv) == 0
+        [run_dir] = save_dir.glob(f"*/{run_id}")
+        return run_dir
+
+    return run
+
+
+@pytest.fixture
+def resume() -> Callable[..., Path]:
+    """`resume(run_dir, "trainer.epochs=4")`: train.py -r ... -s ...; returns the run's folder."""
+    main = load_script("train").main
+
+    def run(path: Path, *settings: str) -> Path:
+        assert run_command(main, ["-r", str(path), *(["-s", *settings] if settings else [])]) == 0
+        return path if path.is_dir() else path.parent
+
+    return run
+
+
+@pytest.fixture
+def evaluate() -> Callable[..., dict]:
+    """`evaluate(run_dir_or_checkpoint)`: test.py -r ...; returns test_metrics.json."""
+    main = load_script("test").main
+
+    def run(path: Path, *settings: str) -> dict:
+        assert run_command(main, ["-r", str(path), *(["-s", *settings] if settings else [])]) == 0
+        return json.loads(((path if path.is_dir() else path.parent) / "test_metrics.json").read_text())
+
+    return run
+
+
+def read_metrics(run_dir: Path) -> list[dict]:
+    """metrics.jsonl as a list, one dict per epoch."""
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(name="read_metrics")
+def _read_metrics() -> Callable[[Path], list[dict]]:
+    return read_metrics
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data beside the project, for the tests that use it where it is there."""
+    path = PROJECT.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("no ../shared/data here")
+    return path

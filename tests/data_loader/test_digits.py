@@ -1,0 +1,26 @@
+import numpy as np
+import torch
+
+from data_loader.digits import DigitsDataLoader
+
+
+def test_the_splits_are_disjoint_stratified_and_complete():
+    loader = DigitsDataLoader(batch_size=64, validation_split=0.1, stratify=True)
+    parts = [loader, loader.split_validation(), DigitsDataLoader(batch_size=64, training=False)]
+    images = [torch.cat([data for data, _ in part]) for part in parts]
+    labels = [torch.cat([target for _, target in part]) for part in parts]
+
+    assert sum(map(len, images)) == 1797
+    assert [len(part) for part in images[1:]] == [143, 360]
+    everything = torch.cat(images).flatten(1)
+    assert len(everything.unique(dim=0)) == 1797  # all images differ, so none is in two parts
+    shares = [np.bincount(part, minlength=10) / len(part) for part in labels]
+    assert np.abs(shares[0] - shares[1]).max() < 0.01
+    assert np.abs(shares[0] - shares[2]).max() < 0.01
+
+
+def test_a_batch_is_images_in_0_to_1_and_class_numbers():
+    data, target = next(iter(DigitsDataLoader(batch_size=7)))
+    assert (data.shape, data.dtype) == ((7, 1, 8, 8), torch.float32)
+    assert (target.shape, target.dtype) == ((7,), torch.int64)
+    assert data.min() == 0 and 0.9 < data.max() <= 1
