@@ -29,6 +29,7 @@ class BaseDataLoader(DataLoader):
     num_workers: processes that read samples; the batches are the same for every number of them.
     stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
     drop_last: leave out a last batch that is smaller than the others.
+    training: False for the test split: every sample once, in a fixed order, whatever shuffle and the split say.
     eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
     indices: the samples to use; by default all.
     collate_fn: makes a batch of a list of samples that are read one by one.
@@ -47,6 +48,7 @@ class BaseDataLoader(DataLoader):
         *,
         stratify: bool = False,
         drop_last: bool = False,
+        training: bool = True,
         eval_dataset: Dataset | None = None,
         indices: Tensor | None = None,
         collate_fn: Callable = default_collate,
@@ -56,8 +58,11 @@ class BaseDataLoader(DataLoader):
         indices = torch.arange(len(dataset)) if indices is None else indices
         if len(indices) == 0:
             raise ValueError("the dataset is empty")
+        if not training:
+            shuffle, validation_split, drop_last = False, 0.0, False
         indices, self.valid_indices = split_indices(indices, validation_split, _labels(dataset) if stratify else None)
 
+        self.training = training
         self.samples = dataset
         self.eval_dataset = dataset if eval_dataset is None else eval_dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
