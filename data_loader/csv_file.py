@@ -1,6 +1,7 @@
 """Any CSV file with a header line: numbers, categories, booleans and gaps become numbers that a network can read."""
 
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -99,13 +100,13 @@ def _read_table(path: Path, separator: str) -> "DataFrame":
         neighbours = [file.name for file in path.parent.glob("*.csv")]
         raise FileNotFoundError(f"path: there is no file {path}{did_you_mean(path.name, neighbours)}")
     try:
-        table = pd.read_csv(path, sep=separator, low_memory=False)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header: values would be lost
+            table = pd.read_csv(path, sep=separator, index_col=False, low_memory=False)
+    except (ValueError, pd.errors.ParserWarning) as error:
         raise ValueError(f"path: {path} is not a CSV file: {str(error).strip()}") from error
     if table.empty:
         raise ValueError(f"path: {path} has no row below its header")
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what has no name for row labels
-        raise ValueError(f"path: the rows of {path} have more values than its header has names")
     if len(table.columns) == 1:
         raise ValueError(f"path: {path} has one column only{_other_separator(table.columns[0])}")
     return table
@@ -119,20 +120,23 @@ def _other_separator(header: str) -> str:
 def _find_columns(table: "DataFrame", target: str, features: list[str] | None) -> list[str]:
     """The columns to use as features. Raises ValueError for a name that the table does not have."""
     known = list(table.columns)
-    if target not in known:
-        raise ValueError(f"target: there is no column {target!r}{did_you_mean(target, known)}; there are {_shorten(known)}")
+    _require("target", target, known)
     others = [column for column in known if column != target]
     if features is None:
         return others
     if target in features:
         raise ValueError(f"features: {target!r} is the target; a model that sees it has nothing to predict")
     for column in features:
-        if column not in others:
-            nearest = did_you_mean(column, others)
-            raise ValueError(f"features: there is no column {column!r}{nearest}; there are {_shorten(others)}")
+        _require("features", column, others)
     if not features or len(set(features)) < len(features):
         raise ValueError(f"features: {features} must name at least one column, and each once")
     return features
+
+
+def _require(argument: str, column: str, known: list[str]) -> None:
+    if column not in known:
+        nearest = did_you_mean(column, known)
+        raise ValueError(f"{argument}: there is no column {column!r}{nearest}; there are {_shorten(known)}")
 
 
 # ---------------------------------------------------------------------------------------------------- the target
@@ -147,9 +151,8 @@ def _class_numbers(column: "Series") -> tuple[Tensor, list[str]]:
         raise ValueError(f"target: {column.name!r} has one class only, {names[0]!r}; there is nothing to tell apart")
     rare = np.bincount(numbers).argmin()
     if np.sum(numbers == rare) < 2:
-        advice = 'is it a number to predict? Then say "task": "regression"' if column.dtype.kind in "if" else "remove it"
         raise ValueError(f"target: the class {names[rare]!r} of {column.name!r} has one row, but training and test "
-                         f"need one each; {advice}")  # fmt: skip
+                         'need one each; remove it, or, to predict a number, say "task": "regression"')  # fmt: skip
     return torch.from_numpy(numbers.astype(np.int64)), names
 
 
@@ -161,7 +164,7 @@ def _values(column: "Series") -> Tensor:
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float32)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
-        raise ValueError(f"target: a regression needs finite numbers, but {column.name!r} is {column.iloc[wrong[0]]!r} "
+        raise ValueError(f"target: a regression needs finite numbers, but {column.name!r} is '{column.iloc[wrong[0]]}' "
                          f'in row {wrong[0] + 1}; for classes say "task": "classification"')  # fmt: skip
     return torch.from_numpy(values).unsqueeze(1)
 
@@ -169,7 +172,7 @@ def _values(column: "Series") -> Tensor:
 def _refuse_missing_targets(column: "Series") -> None:
     missing = np.flatnonzero(column.isna())
     if len(missing):
-        raise ValueError(f"target: {column.name!r} is missing in {len(missing)} of {len(column)} rows, the first is row "
+        raise ValueError(f"target: {column.name!r} is missing in {len(missing)} of {len(column)} rows, first in row "
                          f"{missing[0] + 1}; fill the gaps or remove the rows")  # fmt: skip
 
 

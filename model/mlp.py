@@ -34,5 +34,5 @@ class MLP(BaseModel):
         n_inputs = math.prod(x.shape[1:])
         if n_inputs != self.sizes[0]:
             right = [n_inputs, *self.sizes[1:]]
-            raise UserError(f"arch.args.sizes: a sample has {n_inputs} numbers, so it must be {right}, not {self.sizes}")
+            raise UserError(f"arch.args.sizes: a sample has {n_inputs} numbers, so say {right}, not {self.sizes}")
         return self.layers(x)

@@ -69,7 +69,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser("python -m tools.export", description="Write a trained model for other programs.")
     add = parser.add_argument
-    add("-r", "--resume", type=Path, required=True, metavar="PATH", help="a checkpoint, or a run's folder: its best one")
+    add("-r", "--resume", type=Path, required=True, metavar="PATH", help="a checkpoint, or a run's folder (its best)")
     add("--format", choices=FORMATS, required=True, help="weights only, or (torch_export, onnx) model with weights")
     add("-o", "--output", type=Path, metavar="FILE", help="the file to write (default: beside the checkpoint)")
     return parser.parse_args(argv)

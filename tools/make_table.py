@@ -1,7 +1,7 @@
 """Write configs/passengers.csv, the table of the CSV examples: python -m tools.make_table FILE
 
-Nothing in it is real. It has what real tables have: numbers and categories, both with gaps, booleans, and a column of
-text that tells nothing. Two columns can be predicted from the others: `survived`, up to chance, and `fare`, up to noise.
+Nothing in it is real. It has what real tables have: numbers and categories, both with gaps, booleans, and a column
+of text that tells nothing. Two columns can be predicted: `survived`, up to chance, and `fare`, up to noise.
 """
 
 import argparse
