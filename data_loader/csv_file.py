@@ -57,6 +57,8 @@ class CsvDataLoader(BaseDataLoader):
     ):
         if not 0 < test_size < 1:
             raise ValueError(f"test_size: {test_size} is not a share between 0 and 1")
+        if stratify and task == "regression":
+            raise ValueError("stratify: a regression has no classes whose shares could be kept")
         table = _read_table(Path(path), separator)
         columns = _find_columns(table, target, features)
         if task == "classification":

@@ -5,10 +5,13 @@ of text that tells nothing. Two columns can be predicted: `survived`, up to chan
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from utils.errors import UserError, run_command
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -52,13 +55,16 @@ def make_table(n_rows: int = 1000, seed: int = 0) -> "DataFrame":
     return table
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Write the table."""
     parser = argparse.ArgumentParser("python -m tools.make_table", description="Make the table of the CSV examples.")
     parser.add_argument("file", type=Path)
-    args = parser.parse_args()
-    make_table().to_csv(args.file, index=False)
+    args = parser.parse_args(argv)
+    try:
+        make_table().to_csv(args.file, index=False)
+    except OSError as error:
+        raise UserError(f"{args.file}: cannot be written: {error.strerror or error}") from None
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -83,6 +83,7 @@ def test_only_the_rows_trained_on_decide_the_scale_and_the_filling(write, strati
 
     options = {"batch_size": 50, "features": ["x"], "validation_split": 0.25, "stratify": stratify}
     loader = CsvDataLoader(write(table), "y", **options)
+    valid_loader = loader.split_validation()
     data, _ = whole(loader)
     assert abs(data.mean()) < 1e-5 and abs(data.std(correction=0) - 1) < 1e-5
 
@@ -91,7 +92,7 @@ def test_only_the_rows_trained_on_decide_the_scale_and_the_filling(write, strati
     expected = torch.tensor(np.sort((filled - filled.mean()) / filled.std(ddof=0))).float()
     torch.testing.assert_close(data.squeeze().sort().values, expected)
     filler = (x.median() - filled.mean()) / filled.std(ddof=0)
-    for part in (loader.split_validation(), CsvDataLoader(write(table), "y", training=False, **options)):
+    for part in (valid_loader, CsvDataLoader(write(table), "y", training=False, **options)):
         values = whole(part)[0]
         assert values.max() > 1e4
         assert values.min() == pytest.approx(filler, abs=1e-6)
@@ -240,6 +241,10 @@ def test_features_that_nothing_can_be_learnt_from(refuse, write):
 def test_a_test_share_out_of_range(refuse, write):
     for share in (0, 1, 1.5, -0.1):
         assert f"test_size: {share} is not a share" in refuse(write(numbered()), test_size=share)
+
+
+def test_a_regression_cannot_be_stratified(refuse, write):
+    assert "a regression has no classes" in refuse(write(numbered()), task="regression", stratify=True)
 
 
 def test_the_separator_can_be_another(write, tmp_path):
