@@ -172,7 +172,7 @@ def refuse(capsys):
     spec.loader.exec_module(train)
 
     def run(path, **arguments):
-        settings = {"path": str(path), "target": "y", **arguments}
+        settings = {"path": str(path), "target": "y", "stratify": False, **arguments}
         settings = [f"data_loader.args.{key}={json.dumps(value)}" for key, value in settings.items()]
         assert run_command(train.main, ["-c", "configs/csv_classification.json", "--check", "-s", *settings]) == 2
         return capsys.readouterr().err
