@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from parse_config import read_json
+from parse_config import ConfigError, read_json
 from utils import catalog
 from utils.check_config import OBJECTS, TRAINER, complete, find_faults
 from utils.errors import UserError, run_command
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     config = complete(read_json(example))
     faults = find_faults(config)
     if faults:
-        raise UserError(f"{example}: {faults[0]}")
+        raise ConfigError(str(example), faults)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a new folder")
     if PROJECT in target.resolve().parents:

@@ -22,12 +22,12 @@ def main(argv: list[str] | None = None) -> None:
     # torch takes a second to import: only after the config was found right
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, describe_environment
-    from utils.device import pick_device
+    from utils.device import prepare_device
     from utils.files import write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
-    device = pick_device(config.args.device, config["n_gpu"])
+    device = prepare_device(config.args.device, config["n_gpu"], config["threads"])
     seed_everything(config["seed"])
 
     # ---- data
