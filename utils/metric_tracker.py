@@ -40,6 +40,8 @@ class MetricTracker:
     def reset(self) -> None:
         """Forget everything."""
         self.n_samples = 0
+        self.n_batches = 0
+        self._n_finite = torch.zeros((), dtype=torch.int64, device=self.device)  # losses before the first NaN
         self._sums = torch.zeros(1 + len(self.means), dtype=torch.float64, device=self.device)
         self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
         self._limit = MAX_BATCHES
@@ -65,14 +67,23 @@ class MetricTracker:
             values[metric.__name__] = float(metric(output, target))
         return {name: values[name] for name in self.names}
 
+    def first_bad_batch(self) -> int | None:
+        """The number, from 0, of the first batch whose loss is NaN or infinite; None if all are finite."""
+        self._sum_up()
+        n_finite = int(self._n_finite)
+        return n_finite if n_finite < self.n_batches else None
+
     def state_dict(self) -> dict[str, Any]:
         """All that was gathered, so that an interrupted epoch ends with the same numbers, bit by bit."""
-        return {"n_samples": self.n_samples, "sums": self._sums, "pending": self._pending, "epoch": self._epoch}
+        counts = {"n_samples": self.n_samples, "n_batches": self.n_batches, "n_finite": self._n_finite}
+        return counts | {"sums": self._sums, "pending": self._pending, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`."""
         self.reset()
         self.n_samples = state["n_samples"]
+        self.n_batches = state["n_batches"]
+        self._n_finite = state["n_finite"].to(self.device)
         self._sums = state["sums"].to(self.device)
         self._pending = [tuple(part.to(self.device) for part in batch) for batch in state["pending"]]
         self._epoch = [tuple(part.to(self.device) for part in batch) for batch in state["epoch"]]
@@ -87,7 +98,10 @@ class MetricTracker:
         output, target = torch.cat(outputs), torch.cat(targets)
         n_samples = len(target)
         self.n_samples += n_samples
-        self._sums[0] += torch.stack(losses).sum(dtype=torch.float64) * len(targets[0])
+        loss = torch.stack(losses)
+        self._n_finite += loss.isfinite().cumprod(0).sum() * (self._n_finite == self.n_batches)
+        self.n_batches += len(losses)
+        self._sums[0] += loss.sum(dtype=torch.float64) * len(targets[0])
         for i, metric in enumerate(self.means, start=1):
             self._sums[i] += metric(output, target) * n_samples
         if self.wholes:
