@@ -1,6 +1,8 @@
 """California housing: 20,640 districts of the 1990 census, 8 features, the median house value to predict."""
 
 import contextlib
+import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ class CaliforniaHousingDataLoader(BaseDataLoader):
     download: fetch the data if they are not there.
     validation_split, options: those of BaseDataLoader.
 
-    Raises FileNotFoundError when the data are missing and cannot be downloaded.
+    Raises FileNotFoundError when the data are missing and cannot be downloaded, ValueError when they are damaged.
 
     Source: R. Kelley Pace and Ronald Barry, "Sparse Spatial Autoregressions", 1997; `fetch_california_housing`.
     """
@@ -55,15 +57,20 @@ class CaliforniaHousingDataLoader(BaseDataLoader):
 def _read(data_home: Path, download: bool) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import fetch_california_housing
 
-    is_new_folder = not data_home.exists()
+    file = data_home / FILE_NAME
+    new_folders = [folder for folder in (data_home, *data_home.parents) if not folder.exists()]
     try:
-        return fetch_california_housing(data_home=data_home, download_if_missing=download, return_X_y=True)
-    except OSError as error:
-        if is_new_folder:
-            with contextlib.suppress(OSError):  # scikit-learn makes the folder before it looks for the file
-                data_home.rmdir()
+        with warnings.catch_warnings(action="ignore"):  # it warns before it tries again; one message is enough
+            return fetch_california_housing(
+                data_home=data_home, download_if_missing=download, return_X_y=True, n_retries=1
+            )
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        if file.exists():
+            raise ValueError(f"{file} cannot be read; delete it, and it is fetched again ({error})") from error
+        for folder in new_folders:
+            with contextlib.suppress(OSError):  # not there, or not empty
+                folder.rmdir()
         raise FileNotFoundError(
-            f"no California housing data in {data_home}: {data_home / FILE_NAME} is missing. Copy it there from a "
-            'computer that has it, name another data_home, or let "download": true fetch it over the network from '
-            f"{SOURCE} ({error})"
+            f"no California housing data in {data_home}: {file} is missing. Copy it there from a computer that has it, "
+            f'name another data_home, or let "download": true fetch it over the network from {SOURCE} ({error})'
         ) from error

@@ -21,9 +21,7 @@ class LinearDataLoader(BaseDataLoader):
     options: those of BaseDataLoader.
     """
 
-    def __init__(
-        self, batch_size: int, noise: float = 1.0, training: bool = True, data_seed: int = 0, **options: Any
-    ):
+    def __init__(self, batch_size: int, noise: float = 1.0, training: bool = True, data_seed: int = 0, **options: Any):
         generator = torch.Generator().manual_seed(derive_seed(data_seed, int(training)))
         x = torch.empty(N_SAMPLES, 1).uniform_(-X_MAX, X_MAX, generator=generator)
         y = WEIGHT * (x + noise * torch.randn(x.shape, generator=generator)) + BIAS
