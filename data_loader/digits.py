@@ -29,4 +29,4 @@ class DigitsDataLoader(BaseDataLoader):
         dataset = InMemoryDataset(
             torch.from_numpy(data).float().div(PIXEL_MAX).view(-1, 1, 8, 8), torch.from_numpy(target).long()
         )
-        super().__init__(dataset, batch_size, **options)
+        super().__init__(dataset, batch_size, training=training, **options)

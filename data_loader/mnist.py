@@ -28,7 +28,8 @@ class MnistDataLoader(BaseDataLoader):
         self, data_dir: str | Path, batch_size: int, training: bool = True, download: bool = True, **options: Any
     ):
         mnist = _read(Path(data_dir), training, download)
-        super().__init__(InMemoryDataset(mnist.data.unsqueeze(1), mnist.targets, standardize), batch_size, **options)
+        dataset = InMemoryDataset(mnist.data.unsqueeze(1), mnist.targets, standardize)
+        super().__init__(dataset, batch_size, training=training, **options)
 
 
 def standardize(images: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """Multilayer perceptron."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from base import BaseModel
+from utils.errors import UserError
 
 
 class MLP(BaseModel):
@@ -15,6 +17,7 @@ class MLP(BaseModel):
     dropout: the probability of dropping a hidden unit in training.
 
     forward: (batch, ...) with sizes[0] numbers per sample -> (batch, sizes[-1]), the scores of the classes.
+    Raises UserError, with the right size, for samples of another one.
     """
 
     def __init__(self, sizes: Sequence[int], dropout: float = 0.0):
@@ -25,6 +28,11 @@ class MLP(BaseModel):
         for n_in, n_out in itertools.pairwise(sizes[:-1]):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+        self.sizes = list(sizes)
 
     def forward(self, x: Tensor) -> Tensor:
+        n_inputs = math.prod(x.shape[1:])
+        if n_inputs != self.sizes[0]:
+            right = [n_inputs, *self.sizes[1:]]
+            raise UserError(f"arch.args.sizes: a sample has {n_inputs} numbers, so say {right}, not {self.sizes}")
         return self.layers(x)

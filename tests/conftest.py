@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 import torch
 
@@ -14,11 +15,13 @@ from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)  # the models of the tests are tiny
+hypothesis.settings.register_profile("template", deadline=None)  # the first example pays for imports
+hypothesis.settings.load_profile("template")
 
 
 def load_script(name: str) -> ModuleType:
     """A script as a module. By path: `import test` would find Python's own package of that name."""
-    spec = importlib.util.spec_from_file_location(f"{name}_script", PROJECT / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"{Path(name).name}_script", PROJECT / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -42,6 +45,39 @@ def train(tmp_path: Path) -> Callable[..., Path]:
         assert run_command(main, argv) == 0
         [run_dir] = save_dir.glob(f"*/{run_id}")
         return run_dir
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The settings with which config.json runs without a network.
+
+    A loader that reads files says how: `offline_settings(folder)` in the tests of its module makes them.
+    """
+    from parse_config import read_json
+    from utils import catalog
+
+    loader = read_json(PROJECT / "config.json")["data_loader"]["type"]
+    module = catalog.definitions("data_loader")[loader].path.stem
+    tests = load_script(f"tests/data_loader/test_{module}")
+    if not hasattr(tests, "offline_settings"):
+        return []
+    return tests.offline_settings(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """`refused("train", *argv)`: the command ends with exit code 2; returns what it says. Any traceback fails."""
+
+    def run(command: str, *argv: str) -> str:
+        capsys.readouterr()
+        try:
+            code = run_command(load_script(command).main, [str(argument) for argument in argv])
+        except SystemExit as usage_error:
+            code = usage_error.code
+        assert code == 2
+        return capsys.readouterr().err
 
     return run
 
