@@ -51,7 +51,7 @@ class CaliforniaHousingDataLoader(BaseDataLoader):
             trained_on, _ = split_indices(torch.arange(len(train_x)), validation_split)
             data = StandardScaler().fit(train_x[trained_on.numpy()]).transform(data)
         dataset = InMemoryDataset(torch.from_numpy(data).float(), torch.from_numpy(target).float().unsqueeze(1))
-        super().__init__(dataset, batch_size, validation_split=validation_split, **options)
+        super().__init__(dataset, batch_size, validation_split=validation_split, training=training, **options)
 
 
 def _read(data_home: Path, download: bool) -> tuple[np.ndarray, np.ndarray]:

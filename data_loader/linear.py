@@ -25,4 +25,4 @@ class LinearDataLoader(BaseDataLoader):
         generator = torch.Generator().manual_seed(derive_seed(data_seed, int(training)))
         x = torch.empty(N_SAMPLES, 1).uniform_(-X_MAX, X_MAX, generator=generator)
         y = WEIGHT * (x + noise * torch.randn(x.shape, generator=generator)) + BIAS
-        super().__init__(InMemoryDataset(x, y), batch_size, **options)
+        super().__init__(InMemoryDataset(x, y), batch_size, training=training, **options)

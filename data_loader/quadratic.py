@@ -26,4 +26,4 @@ class QuadraticDataLoader(BaseDataLoader):
         generator = torch.Generator().manual_seed(derive_seed(data_seed, int(training)))
         x = torch.empty(N_SAMPLES, 1).uniform_(-X_MAX, X_MAX, generator=generator)
         y = x**2 + OFFSET + torch.randn(x.shape, generator=generator)
-        super().__init__(InMemoryDataset(x, y), batch_size, **options)
+        super().__init__(InMemoryDataset(x, y), batch_size, training=training, **options)

@@ -23,4 +23,4 @@ class SineDataLoader(BaseDataLoader):
         x = torch.linspace(-math.pi, math.pi, N_SAMPLES).unsqueeze(1)
         if not training:
             x = (x[1:] + x[:-1]) / 2
-        super().__init__(InMemoryDataset(x, torch.sin(x)), batch_size, **options)
+        super().__init__(InMemoryDataset(x, torch.sin(x)), batch_size, training=training, **options)

@@ -38,12 +38,16 @@ def test_features_are_standardized_over_the_samples_trained_on_alone(data_home):
     torch.testing.assert_close(valid, (raw_valid - mean) / std, rtol=0, atol=1e-3)
 
 
-def test_the_test_part_is_scaled_like_the_training_part(data_home):
-    raw_train, _ = everything(CaliforniaHousingDataLoader(data_home, 1000, standardize=False, shuffle=False))
-    raw, _ = everything(CaliforniaHousingDataLoader(data_home, 1000, False, standardize=False, shuffle=False))
-    scaled, _ = everything(CaliforniaHousingDataLoader(data_home, 1000, False, shuffle=False))
-    mean, std = raw_train.double().mean(0), raw_train.double().std(0, correction=0)
-    torch.testing.assert_close(scaled.double(), (raw.double() - mean) / std, rtol=0, atol=1e-3)
+@pytest.mark.parametrize("validation_split", [0.0, 0.1])
+def test_the_test_part_is_whole_and_scaled_like_the_samples_trained_on(validation_split, data_home):
+    def part(training, standardize):
+        split = {"validation_split": validation_split, "shuffle": False}
+        return everything(CaliforniaHousingDataLoader(data_home, 1000, training, standardize, **split))[0].double()
+
+    raw_train, raw_test, test = part(True, False), part(False, False), part(False, True)
+    assert len(test) == 4128
+    mean, std = raw_train.mean(0), raw_train.std(0, correction=0)
+    torch.testing.assert_close(test, (raw_test - mean) / std, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("download", [False, True])
