@@ -55,7 +55,8 @@ def _describe(batch: Tensor) -> str:
     known = batch[batch.isfinite()].double()
     if len(known) == 0:
         return f"{text} without a finite value"
-    return f"{text} from {known.min():.4g} to {known.max():.4g}, mean {known.mean():.4g}, std {known.std(correction=0):.4g}"
+    spread = f"mean {known.mean():.4g}, std {known.std(correction=0):.4g}"
+    return f"{text} from {known.min():.4g} to {known.max():.4g}, {spread}"
 
 
 def _judge_data(data: Tensor) -> list[str]:

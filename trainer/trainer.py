@@ -80,7 +80,8 @@ class Trainer(BaseTrainer):
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
-        self.model.train()
+        if not self.model.training:  # it walks through all modules: too slow for an epoch of one tiny batch
+            self.model.train()
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._progress(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
             loss, output, target = self.train_step(self.to_device(batch))
@@ -122,7 +123,7 @@ class Trainer(BaseTrainer):
         self.evaluate(itertools.islice(self.valid_data_loader or self.data_loader, 1))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.pth"
-            save_checkpoint(snapshot(self.state_dict()), path)
+            save_checkpoint(snapshot(self.state_dict()) | {"config": self.config}, path)
             self.load_state_dict(load_checkpoint(path))
 
     def _name_divergence(self, epoch: int) -> str:
@@ -142,5 +143,7 @@ class Trainer(BaseTrainer):
 
     def _progress(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
         """A bar on a terminal; nothing elsewhere, where the line at the epoch's end says it all."""
+        if not sys.stderr.isatty():
+            return batches
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
-        return tqdm(batches, description, total, initial=done, leave=False, disable=not sys.stderr.isatty())
+        return tqdm(batches, description, total, initial=done, leave=False)
