@@ -205,7 +205,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_the_keys_that_diff
     other.model.layers[0] = nn.Linear(4, 5)
     other.model.extra = nn.Linear(1, 1)
     with pytest.raises(UserError, match=r"extra\.weight is not in the model.*layers\.0\.weight is \[5, 4\].*\[8, 4\]"):
-        trainer.resume(other.state_dict())
+        trainer.resume(other.state_dict() | {"config": {}})
 
 
 # ------------------------------------------------------------------------------------- best, early stop, schedule
