@@ -204,6 +204,16 @@ class ConfigParser:
             raise ConfigError(f"{key}.type", [f"{definition.name} must accept {', '.join(sorted(refused))}"])
         return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
 
+    def init_test_loader(self) -> Any:
+        """The data loader, built with `training=False`: the test split, every sample once."""
+        loader = self.init_obj("data_loader", training=False)
+        if loader.training:
+            name = self.config["data_loader"]["type"]
+            raise ConfigError(
+                "data_loader.type", [f"{name} must hand `training` on: super().__init__(..., training=training)"]
+            )
+        return loader
+
     def init_ftn(self, key: str) -> Callable:
         """The function that `loss` names, with the config's arguments filled in."""
         return _function(self.config[key], OBJECTS[key])

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     seed_everything(config["seed"])
 
     # ---- the test split, and the model with its trained weights
-    data_loader = config.init_obj("data_loader", training=False, shuffle=False, validation_split=0.0)
+    data_loader = config.init_test_loader()
     model = config.init_obj("arch").to(device)
     load_model(model, config.checkpoint["model"])
 

@@ -1,5 +1,6 @@
 """How samples become batches."""
 
+import os
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from utils.distributed import rank, world_size
 from utils.seed import derive_seed, random_state, set_random_state
 
 SPLIT_SEED = 0  # a constant, so that the validation samples are the same for every seed, and runs can be compared
+SECONDS_TO_LIVE = 5  # of a worker after SIGTERM: for the main process to reach a step's end and save
 
 
 class BaseDataLoader(DataLoader):
@@ -27,6 +29,7 @@ class BaseDataLoader(DataLoader):
     num_workers: processes that read samples; the batches are the same for every number of them.
     stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
     drop_last: leave out a last batch that is smaller than the others.
+    training: False for the test split: every sample once, in a fixed order, whatever shuffle and the split say.
     eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
     indices: the samples to use; by default all.
     collate_fn: makes a batch of a list of samples that are read one by one.
@@ -45,6 +48,7 @@ class BaseDataLoader(DataLoader):
         *,
         stratify: bool = False,
         drop_last: bool = False,
+        training: bool = True,
         eval_dataset: Dataset | None = None,
         indices: Tensor | None = None,
         collate_fn: Callable = default_collate,
@@ -54,8 +58,11 @@ class BaseDataLoader(DataLoader):
         indices = torch.arange(len(dataset)) if indices is None else indices
         if len(indices) == 0:
             raise ValueError("the dataset is empty")
+        if not training:
+            shuffle, validation_split, drop_last = False, 0.0, False
         indices, self.valid_indices = split_indices(indices, validation_split, _labels(dataset) if stratify else None)
 
+        self.training = training
         self.samples = dataset
         self.eval_dataset = dataset if eval_dataset is None else eval_dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
@@ -68,7 +75,7 @@ class BaseDataLoader(DataLoader):
             drop_last=drop_last,
             collate_fn=collate_fn,
             persistent_workers=num_workers > 0 and not self.in_memory,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_leave_signals_to_main,
             generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
         )
 
@@ -85,12 +92,22 @@ class BaseDataLoader(DataLoader):
     def __iter__(self) -> Iterator[Any]:
         return self._batches_in_memory() if self.in_memory else super().__iter__()
 
+    def close(self) -> None:
+        """End the worker processes, if there are any; the next pass starts new ones.
+
+        Left to the garbage collector after an exception, they would be waited for in vain.
+        """
+        if self._iterator is not None:
+            self._iterator._shutdown_workers()
+            self._iterator = None
+
     def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches by indexing: no Python per sample."""
         indices = self.sampler.remaining()
         if self.drop_last:
             indices = indices[: len(indices) // self.batch_size * self.batch_size]
-        yield from map(self.samples.get_batch, indices.split(self.batch_size))
+        if len(indices) > 0:  # else split would give one empty batch
+            yield from map(self.samples.get_batch, indices.split(self.batch_size))
 
     def split_validation(self) -> "BaseDataLoader | None":
         """A loader of the samples that `validation_split` set apart, in a fixed order; None if there are none."""
@@ -200,7 +217,8 @@ def _labels(dataset: Dataset) -> Tensor:
         raise ValueError(f"stratify needs {type(dataset).__name__}.target, one class number per sample") from None
 
 
-def _ignore_signals(worker_id: int) -> None:
-    """Ctrl-C reaches the workers too; the main process decides when they end."""
+def _leave_signals_to_main(worker_id: int) -> None:
+    """A signal to the whole process group, such as Ctrl-C, is the main process's: it may need more batches."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.name == "posix":
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_LIVE))

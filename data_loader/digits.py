@@ -38,4 +38,4 @@ class DigitsDataLoader(BaseDataLoader):
         data, target = (parts[0], parts[2]) if training else (parts[1], parts[3])
         indices, target = choose_samples(torch.from_numpy(target).long(), classes, n_samples if training else None)
         data = torch.from_numpy(data)[indices].float().div(PIXEL_MAX).view(-1, 1, 8, 8)
-        super().__init__(InMemoryDataset(data, target), batch_size, **options)
+        super().__init__(InMemoryDataset(data, target), batch_size, training=training, **options)

@@ -58,7 +58,7 @@ class ImageFolderDataLoader(BaseDataLoader):
             _try(ImageDataset(samples[:1], transform), key)
         eval_dataset = ImageDataset(samples, for_evaluation)
         dataset = ImageDataset(samples, for_training) if training else eval_dataset
-        super().__init__(dataset, batch_size, eval_dataset=eval_dataset, collate_fn=stack, **options)
+        super().__init__(dataset, batch_size, training=training, eval_dataset=eval_dataset, collate_fn=stack, **options)
 
 
 class ImageDataset(BaseDataset):

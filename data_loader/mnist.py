@@ -40,7 +40,8 @@ class MnistDataLoader(BaseDataLoader):
         mnist = _read(Path(data_dir), training, download)
         indices, target = choose_samples(mnist.targets, classes, n_samples if training else None)
         images = mnist.data.unsqueeze(1)[indices]
-        super().__init__(InMemoryDataset(images, target, standardize), batch_size, **options)
+        dataset = InMemoryDataset(images, target, standardize)
+        super().__init__(dataset, batch_size, training=training, **options)
 
 
 def standardize(images: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from base import BaseModel
 from model.activation import make_activation
 from model.feature_map import feature_map_size
+from utils.errors import UserError
 
 
 class CNN(BaseModel):
@@ -21,7 +22,7 @@ class CNN(BaseModel):
     dropout: the probability of dropping a feature before the linear layer in training.
 
     forward: (batch, in_channels, image_size, image_size) -> (batch, num_classes), the scores of the classes.
-    Raises ValueError when the images are too small for so many blocks.
+    Raises ValueError when the images are too small for so many blocks; UserError for images of another shape.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class CNN(BaseModel):
         if not channels or kernel_size % 2 == 0:
             raise ValueError(f"channels {list(channels)} must not be empty, kernel_size {kernel_size} must be odd")
         padding = kernel_size // 2
+        self.image_shape = (in_channels, image_size, image_size)
         blocks: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise([in_channels, *channels]):
             blocks += [
@@ -52,4 +54,6 @@ class CNN(BaseModel):
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * image_size**2, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1:] != self.image_shape:
+            raise UserError(f"arch.args: the images are {tuple(x.shape[1:])}, the network is for {self.image_shape}")
         return self.classifier(self.features(x))

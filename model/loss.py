@@ -15,3 +15,21 @@ def nll_loss(output: Tensor, target: Tensor) -> Tensor:
 def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers."""
     return F.cross_entropy(output, target, label_smoothing=label_smoothing)
+
+
+def mse_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error. output and target: (batch, values)."""
+    return F.mse_loss(output, target)
+
+
+def l1_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error. output and target: (batch, values)."""
+    return F.l1_loss(output, target)
+
+
+def sse_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Sum of squared errors. output and target: (batch, values).
+
+    No mean: its size and its gradient grow with the batch, so it is for training with the full batch.
+    """
+    return F.mse_loss(output, target, reduction="sum")

@@ -25,3 +25,13 @@ def macro_f1(output: Tensor, target: Tensor) -> float:
     from sklearn.metrics import f1_score
 
     return f1_score(target, output.argmax(dim=1), average="macro")
+
+
+@per_epoch
+def r2_score(output: Tensor, target: Tensor) -> float:
+    """The share of the target's variance that is explained: 1 is perfect, 0 the mean's. Both: (samples, values)."""
+    from sklearn import metrics
+
+    if not output.isfinite().all():
+        return float("nan")  # scikit-learn would raise, and hide that the training diverged
+    return metrics.r2_score(target, output)

@@ -1,12 +1,14 @@
 """Multilayer perceptron."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from base import BaseModel
 from model.activation import make_activation
+from utils.errors import UserError
 
 
 class MLP(BaseModel):
@@ -17,6 +19,7 @@ class MLP(BaseModel):
     activation: a name in model/activation.py.
 
     forward: (batch, ...) with sizes[0] numbers per sample -> (batch, sizes[-1]), the scores of the classes.
+    Raises UserError, with the right size, for samples of another one.
     """
 
     def __init__(self, sizes: Sequence[int], dropout: float = 0.0, activation: str = "relu"):
@@ -27,6 +30,11 @@ class MLP(BaseModel):
         for n_in, n_out in itertools.pairwise(sizes[:-1]):
             layers += [nn.Linear(n_in, n_out), make_activation(activation), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+        self.sizes = list(sizes)
 
     def forward(self, x: Tensor) -> Tensor:
+        n_inputs = math.prod(x.shape[1:])
+        if n_inputs != self.sizes[0]:
+            right = [n_inputs, *self.sizes[1:]]
+            raise UserError(f"arch.args.sizes: a sample has {n_inputs} numbers, so say {right}, not {self.sizes}")
         return self.layers(x)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)  # the models of the tests are tiny
+hypothesis.settings.register_profile("template", deadline=None)  # the first example pays for imports
+hypothesis.settings.load_profile("template")
 
 
 def load_script(name: str) -> ModuleType:
@@ -42,6 +45,22 @@ def train(tmp_path: Path) -> Callable[..., Path]:
         assert run_command(main, argv) == 0
         [run_dir] = save_dir.glob(f"*/{run_id}")
         return run_dir
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """`refused("train", *argv)`: the command ends with exit code 2; returns what it says. Any traceback fails."""
+
+    def run(command: str, *argv: str) -> str:
+        capsys.readouterr()
+        try:
+            code = run_command(load_script(command).main, [str(argument) for argument in argv])
+        except SystemExit as usage_error:
+            code = usage_error.code
+        assert code == 2
+        return capsys.readouterr().err
 
     return run
 

@@ -29,13 +29,13 @@ class DeadReluTrainer(Trainer):
 class DeadUnits:
     """Finds the ReLU units that are 0 for every sample the model sees inside a `with` block.
 
-    A unit is a feature of a linear layer or a feature map of a convolution, the second dimension of (batch, units, ...).
-    Its gradient is 0 as long as it is dead, so it will not come back to life by training on the same data.
+    A unit is a feature of a linear layer or a feature map of a convolution: the second dimension of its output. While a
+    unit is 0 for all training samples, its gradient is 0 too, so that training will hardly bring it back to life.
     """
 
     def __init__(self, model: nn.Module):
         self.model = model
-        self._alive: list[Tensor] = []  # for each use of a ReLU layer in a forward: (units,), bool
+        self._alive: list[Tensor] = []  # for each use of a ReLU layer in a forward pass: (units,), bool
         self._use = 0
 
     def __enter__(self) -> "DeadUnits":

@@ -53,6 +53,13 @@ class Trainer(BaseTrainer):
         if data_loader is not None and valid_data_loader is None and self.monitor.startswith("val_"):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
 
+    def train(self, run_dir: Path | None = None) -> None:
+        try:
+            super().train(run_dir)
+        finally:
+            for loader in filter(None, (self.data_loader, self.valid_data_loader)):
+                loader.close()
+
     # ---------------------------------------------------------------------------------- from the inside out
 
     def compute_loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

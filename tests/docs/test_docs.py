@@ -1,0 +1,140 @@
+"""The pages' code is run, and what it claims to show is compared with what it shows.
+
+The ```python blocks of a page run in order in one namespace, in a temporary folder. `# -> text` behind a statement is
+what the statement prints or, if it prints nothing, its value; spaces and line ends do not count.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = sorted((PROJECT / "docs").rglob("*.md"))
+CLAIM = re.compile(r"\s# -> (.+)$")
+
+
+def blocks(text, language):
+    """(line number of its first line, code) of each block of a language."""
+    for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        yield text[: match.start(1)].count("\n") + 1, match[1]
+
+
+def run_page(path):
+    """Run a page; returns how many claims it has. AssertionError, with the line, for a claim that does not hold."""
+    namespace = {"__name__": "__main__"}
+    n_claims = 0
+    for first_line, code in blocks(path.read_text(encoding="utf-8"), "python"):
+        lines = code.splitlines()
+        claims = {number: match[1] for number, line in enumerate(lines, 1) if (match := CLAIM.search(line))}
+        n_claims += len(claims)
+        for statement in ast.parse(code).body:
+            claim = claims.pop(statement.end_lineno, None)
+            line = first_line + statement.lineno - 1
+            shown = run_statement(ast.increment_lineno(statement, first_line - 1), namespace, str(path))
+            if claim is not None:
+                assert shown.split() == claim.split(), f"{path.name}:{line} shows {shown}, not {claim}"
+        assert not claims, f"{path.name}: no statement ends where it claims {claims}"
+    return n_claims
+
+
+def run_statement(statement, namespace, filename):
+    """What a statement prints, or else the value it has."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        if isinstance(statement, ast.Expr):
+            value = eval(compile(ast.Expression(statement.value), filename, "eval"), namespace)
+        else:
+            value = exec(compile(ast.Module([statement], []), filename, "exec"), namespace)
+    return printed.getvalue() or repr(value)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_and_shows_what_it_claims(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_page(page)
+
+
+def page_of(tmp_path, code):
+    path = tmp_path / "page.md"
+    path.write_text(f"# A page\n\n```python\n{code}\n```\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("1 + 1  # -> 3", "page.md:4 shows 2, not 3"),
+        ("a = 1\nprint(a)  # -> 2", "page.md:5 shows 1"),
+        ("a = 1  # -> 1", "shows None, not 1"),
+        ("f = (  # -> 1\n    1\n)", "no statement ends where"),
+        ("assert 1 == 2", ""),
+    ],
+)
+def test_a_false_claim_fails(tmp_path, code, words):
+    with pytest.raises(AssertionError) as failure:
+        run_page(page_of(tmp_path, code))
+    assert words in str(failure.value)
+
+
+def test_a_true_claim_passes_and_is_counted(tmp_path):
+    code = "import torch\ntorch.tensor([[1, 2],\n  [3, 4]])  # -> tensor([[1, 2], [3, 4]])\nprint('a\\nb')  # -> a b"
+    assert run_page(page_of(tmp_path, code)) == 2
+
+
+def test_the_pages_on_tensors_claim_many_things(tmp_path, monkeypatch):
+    """Would notice if blocks or claims were no longer found."""
+    monkeypatch.chdir(tmp_path)
+    assert run_page(PROJECT / "docs" / "01_tensors.md") > 30
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files(page):
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_index_names_every_page():
+    index = (PROJECT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in PAGES:
+        assert page.name == "README.md" or f"({page.relative_to(PROJECT / 'docs')})" in index, page
+
+
+RUN_SCRIPTS = """
+import json, runpy, sys
+for sys.argv in json.loads(sys.argv[1]):  # in one process, so that torch is imported once
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        if end.code:
+            sys.exit(f"{sys.argv}: exit code {end.code}")
+"""
+
+
+def test_the_files_and_commands_of_the_last_page_work(tmp_path):
+    """In a copy of the project: its blocks that begin with a file's name, its config, its commands in order."""
+    text = (PROJECT / "docs" / "06_the_template.md").read_text(encoding="utf-8")
+    leave_out = shutil.ignore_patterns(".*", "saved", "tests", "docs", "data", "__pycache__")
+    project = shutil.copytree(PROJECT, tmp_path / "project", ignore=leave_out)
+    for _, code in blocks(text, "python"):
+        if name := re.match(r"# (\w+/\w+\.py)\n", code):
+            (project / name[1]).write_text(code, encoding="utf-8")
+    [(_, config)] = blocks(text, "json")
+    (project / "configs" / "points.json").write_text(config, encoding="utf-8")
+
+    [(_, commands)] = blocks(text, "bash")
+    commands = [command.split() for command in commands.splitlines()]
+    assert len(commands) == 4 and all(command[0] == "python" for command in commands)
+    done = subprocess.run([sys.executable, "-c", RUN_SCRIPTS, json.dumps([command[1:] for command in commands])],
+                          cwd=project, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    results = json.loads((project / "saved" / "Points" / "first" / "test_metrics.json").read_text())
+    assert results["loss"] < 0.02
+    assert results["n_samples"] == 200

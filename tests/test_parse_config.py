@@ -1,0 +1,238 @@
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parse_config import ConfigError, ConfigParser, apply_settings, parse_json, read_json
+from utils.check_config import complete, find_faults
+from utils.errors import UserError
+
+CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")
+
+
+def changed(*settings: str) -> dict:
+    config = copy.deepcopy(CONFIG)
+    apply_settings(config, settings)
+    return config
+
+
+def test_every_config_of_the_project_is_right():
+    for path in [Path("config.json"), *Path("configs").glob("*.json")]:
+        assert find_faults(complete(read_json(path))) == [], path
+
+
+def test_the_config_of_the_original_template_is_right():
+    """victoresque/pytorch-template's published config.json; its model, loader, loss and metrics are those of ours."""
+    config = {
+        "name": "Mnist_LeNet",
+        "n_gpu": 1,
+        "arch": {"type": "MnistModel", "args": {}},
+        "data_loader": {
+            "type": "MnistDataLoader",
+            "args": {
+                "data_dir": "data/",
+                "batch_size": 128,
+                "shuffle": True,
+                "validation_split": 0.1,
+                "num_workers": 2,
+            },
+        },
+        "optimizer": {"type": "Adam", "args": {"lr": 0.001, "weight_decay": 0, "amsgrad": True}},
+        "loss": "nll_loss",
+        "metrics": ["accuracy", "top_k_acc"],
+        "lr_scheduler": {"type": "StepLR", "args": {"step_size": 50, "gamma": 0.1}},
+        "trainer": {
+            "epochs": 100,
+            "save_dir": "saved/",
+            "save_period": 1,
+            "verbosity": 2,
+            "monitor": "min val_loss",
+            "early_stop": 10,
+            "tensorboard": True,
+        },
+    }
+    assert find_faults(complete(config)) == []
+
+
+def test_only_the_essential_keys_have_no_default():
+    keys = ("name", "arch", "data_loader", "optimizer", "loss")
+    config = {key: CONFIG[key] for key in keys} | {"trainer": {"epochs": 3}}
+    assert find_faults(complete(config)) == []
+    for key in keys:
+        rest = {other: value for other, value in config.items() if other != key}
+        assert [fault.split(":")[0] for fault in find_faults(complete(rest))] == [key]
+    assert find_faults(complete(config | {"trainer": {}})) == ["trainer.epochs: missing; it needs an integer >= 1"]
+
+
+def test_completing_leaves_the_given_config_alone():
+    config = copy.deepcopy(CONFIG)
+    complete(config)["trainer"]["args"]["new"] = 1
+    assert config == CONFIG
+    assert complete({})["trainer"]["args"] == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "value"),
+    [
+        (["optimizer.args.lr=0.5"], ("optimizer", "args", "lr"), 0.5),
+        (["trainer.epochs=7", "trainer.epochs=8"], ("trainer", "epochs"), 8),  # the last one wins
+        (["name=My Run"], ("name",), "My Run"),
+        (['name="12"'], ("name",), "12"),
+        (["lr_scheduler=null"], ("lr_scheduler",), None),
+        (["data_loader.args.data_dir=../a=b"], ("data_loader", "args", "data_dir"), "../a=b"),
+        (["metrics.0=top_k_acc"], ("metrics", 0), "top_k_acc"),
+        (["metrics=[]"], ("metrics",), []),
+        (["trainer.args.new=[1,2]"], ("trainer", "args", "new"), [1, 2]),
+    ],
+)
+def test_settings(settings, key, value):
+    place = changed(*settings)
+    for part in key:
+        place = place[part]
+    assert place == value
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+def test_any_json_value_can_be_set(value):
+    assert changed(f"arch.args.x={json.dumps(value)}")["arch"]["args"]["x"] == value
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_any_setting_is_applied_or_refused_as_a_config_error(key, text):
+    config = copy.deepcopy(CONFIG)
+    try:
+        apply_settings(config, [f"{key}={text}"])
+    except ConfigError as error:
+        assert "-s" in str(error)
+    assert find_faults(complete(config)) is not None
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["type", "args", "trainer", "arch", "epochs", "metrics", "loss", "lr"]) | st.text(),
+                inner,
+                max_size=5,
+            )
+        ),
+        max_leaves=20,
+    ),
+    st.sampled_from([*CONFIG, "trainer.args", "optimizer.args", "data_loader.args.batch_size", "trainer.monitor"]),
+)
+def test_whatever_stands_in_a_config_it_is_right_or_a_list_of_faults(value, path):
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split(".")
+    place = config
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    faults = find_faults(complete(config))
+    assert all(isinstance(fault, str) and ": " in fault for fault in faults)
+
+
+@given(st.text())
+def test_json_is_read_or_refused_with_a_value_error(text):
+    try:
+        parse_json(text)
+    except ValueError:
+        return
+    json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"a": NaN}', "NaN is not a finite number"),
+        ('{"a": 1e999}', "1e999 is not a finite number"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": 1,}', "Expecting property name|Illegal trailing comma"),
+        ("9" * 5000, "digits"),
+    ],
+)
+def test_what_is_no_strict_json_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_json(text)
+
+
+def test_a_json_fault_has_file_line_and_column(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text('{\n  "name": "a"\n  "n_gpu": 1\n}')
+    with pytest.raises(ConfigError, match=r"c\.json:3:3: not valid JSON: Expecting ',' delimiter"):
+        read_json(path)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_bytes(b'\xef\xbb\xbf{"name": "\xea\xb0\x80"}')
+    assert read_json(path) == {"name": "가"}
+
+
+def test_all_faults_are_reported_at_once():
+    config = changed("trainer.epoch=3", "optimizer.type=Adm", "loss=cros_entropy", "data_loader.args.batch_size=0")
+    with pytest.raises(ConfigError) as error:
+        ConfigParser(config, "my.json")
+    lines = str(error.value).splitlines()
+    assert lines[0] == "my.json has 4 faults:"
+    assert [line.split(":")[0].strip() for line in lines[1:]] == [
+        "trainer.epoch",
+        "optimizer.type",
+        "loss.type",
+        "data_loader.args.batch_size",
+    ]
+
+
+HOSTILE_TYPES = ["os.system", "__class__", "_Hidden", "torch.nn.Linear", "subprocess.Popen", "BaseModel", "nn",
+                 "Tensor", "BaseDataLoader", "../../x", "Optimizer", "F", ""]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE_TYPES)
+@pytest.mark.parametrize("key", ["arch", "data_loader", "optimizer", "loss", "lr_scheduler", "trainer"])
+def test_a_type_that_is_none_of_ours_is_refused(key, name):
+    faults = find_faults(complete(changed(f"{key}={json.dumps({**CONFIG[key], 'type': name})}")))
+    assert [fault for fault in faults if fault.startswith(f"{key}.type:")]
+
+
+def test_objects_are_built_with_arguments_and_overrides():
+    config = ConfigParser(changed("metrics=[]"))
+    loader = config.init_obj("data_loader", batch_size=3, shuffle=False)
+    assert loader.batch_size == 3
+    assert ConfigParser(changed("lr_scheduler=null")).init_obj("lr_scheduler") is None
+
+
+def test_metrics_and_losses_take_arguments_and_keep_their_name():
+    config = ConfigParser(
+        changed('metrics=[{"type": "top_k_acc", "args": {"k": 1}}, "accuracy"]', "trainer.monitor=off")
+    )
+    import torch
+
+    output, target = torch.eye(4), torch.tensor([0, 1, 2, 0])
+    top_1, accuracy = config.init_metrics()
+    assert (top_1.__name__, accuracy.__name__) == ("top_k_acc", "accuracy")
+    assert top_1(output, target) == accuracy(output, target) == 0.75
+
+
+def test_a_loader_that_cannot_be_tested_is_a_config_error():
+    with pytest.raises(UserError, match=r"must accept not_there"):
+        ConfigParser(CONFIG).init_obj("data_loader", not_there=1)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-c", "no.json"], ["-c", "config.json", "-s", "optimizer.type=Adm"]])
+def test_help_and_refusals_need_no_torch(argv):
+    code = (
+        "import sys, importlib.util as u; s = u.spec_from_file_location('t', 'train.py'); m = u.module_from_spec(s)\n"
+        "s.loader.exec_module(m)\n"
+        f"try:\n    m.run_command(m.main, {argv!r})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'sklearn', 'pandas', 'torchvision', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

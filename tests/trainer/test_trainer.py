@@ -1,0 +1,389 @@
+"""The trainer on toy data: what it logs, when it stops, and that a resumed run is the same run, bit by bit."""
+
+import itertools
+import math
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from base import BaseDataLoader, BaseDataset, BaseModel, InMemoryDataset
+from model.metric import accuracy, macro_f1
+from trainer import Trainer
+from utils.checkpoint import load_checkpoint
+from utils.errors import TrainingInterrupted, UserError
+
+
+class Net(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.3), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def toy_data(n_samples: int = 90) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    data = torch.randn(n_samples, 4, generator=generator)
+    return data, (data.sum(dim=1) > 0).long() + (data[:, 0] > 0.5).long()
+
+
+class NoisyDataset(BaseDataset):
+    """Read sample by sample, with random augmentation."""
+
+    def __init__(self):
+        self.data, self.target = toy_data()
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        return self.data[index] + 0.1 * torch.randn(4), self.target[index]
+
+
+def make_trainer(
+    kind: type[Trainer] = Trainer, dataset=None, num_workers: int = 0, scheduler: str = "step", seed: int = 0, **options
+) -> Trainer:
+    torch.manual_seed(seed)
+    loader = BaseDataLoader(dataset or InMemoryDataset(*toy_data()), 8, validation_split=0.2, num_workers=num_workers)
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    lr_scheduler = {
+        "step": lambda: torch.optim.lr_scheduler.StepLR(optimizer, 2),
+        "plateau": lambda: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0),
+        "none": lambda: None,
+    }[scheduler]()
+    options = {"epochs": 4, "monitor": "min val_loss", "tensorboard": False} | options
+    return kind(
+        model,
+        nn.functional.cross_entropy,
+        [accuracy, macro_f1],
+        optimizer,
+        loader,
+        loader.split_validation(),
+        lr_scheduler,
+        **options,
+    )
+
+
+def stop_after(step: int) -> type[Trainer]:
+    """A trainer that gets a SIGTERM during a step."""
+
+    class Stopped(Trainer):
+        def train_step(self, batch):
+            result = super().train_step(batch)
+            if self.step == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return result
+
+    return Stopped
+
+
+def assert_same(first, second, path: str = "state") -> None:
+    """Equal to the last bit, whatever the nesting."""
+    assert type(first) is type(second), path
+    if isinstance(first, torch.Tensor):
+        if not torch.equal(first, second):
+            pytest.fail(f"{path} differs")
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), path
+        for key in first:
+            assert_same(first[key], second[key], f"{path}.{key}")
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second), path
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
+            assert_same(a, b, f"{path}.{i}")
+    else:
+        assert first == second, path
+
+
+def without_seconds(records: list[dict]) -> list[dict]:
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+
+
+def run_folder(tmp_path: Path, name: str) -> Path:
+    (tmp_path / name).mkdir()
+    return tmp_path / name
+
+
+# ---------------------------------------------------------------------------------------------------------- resume
+
+
+VARIANTS = {
+    "in memory": {},
+    "plateau scheduler": {"scheduler": "plateau"},
+    "augmented, 0 workers": {"dataset": NoisyDataset()},
+    "augmented, 2 workers": {"dataset": NoisyDataset(), "num_workers": 2},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("step", [0, 4, 8, 9, 21])  # 9 steps an epoch: in the middle and at both ends of one
+def test_a_run_stopped_at_any_step_and_resumed_is_the_same_run(tmp_path, read_metrics, variant, step):
+    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
+    make_trainer(**VARIANTS[variant]).train(straight)
+
+    with pytest.raises(TrainingInterrupted) as interrupted:
+        make_trainer(stop_after(step), **VARIANTS[variant]).train(stopped)
+    assert interrupted.value.exit_code == 143
+    checkpoint = load_checkpoint(stopped / "checkpoint-last.pth")
+    assert checkpoint["step"] == step + 1
+    trainer = make_trainer(**VARIANTS[variant])
+    torch.rand(step + 3)  # whatever was drawn meanwhile does not matter
+    trainer.resume(checkpoint)
+    trainer.train(stopped)
+
+    for name in ("checkpoint-last.pth", "model_best.pth", "checkpoint-epoch2.pth"):
+        assert_same(load_checkpoint(straight / name), load_checkpoint(stopped / name))
+    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+
+
+def test_two_interruptions_within_one_epoch(tmp_path, read_metrics):
+    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
+    make_trainer().train(straight)
+    for step in (10, 13):
+        trainer = make_trainer(stop_after(step))
+        if step > 10:
+            trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
+        with pytest.raises(TrainingInterrupted):
+            trainer.train(stopped)
+    trainer = make_trainer()
+    trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
+    trainer.train(stopped)
+    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(stopped / "checkpoint-last.pth"))
+    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+
+
+def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_resume(tmp_path, read_metrics):
+    class StoppedInValidation(Trainer):
+        def evaluate(self, batches):
+            if self.epoch == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().evaluate(batches)
+
+    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
+    make_trainer().train(straight)
+    with pytest.raises(TrainingInterrupted) as interrupted:
+        make_trainer(StoppedInValidation).train(stopped)
+    assert interrupted.value.exit_code == 130
+    assert len(read_metrics(stopped)) == 1
+    trainer = make_trainer()
+    trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
+    trainer.train(stopped)
+    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+
+
+def test_signals_work_as_before_after_training(tmp_path):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    make_trainer(epochs=1).train(run_folder(tmp_path, "run"))
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_the_number_of_workers_changes_nothing():
+    weights = []
+    for num_workers in (0, 1, 2):
+        trainer = make_trainer(dataset=NoisyDataset(), num_workers=num_workers, epochs=2)
+        trainer.train()
+        weights.append(trainer.model.state_dict())
+    assert_same(weights[0], weights[1])
+    assert_same(weights[0], weights[2])
+
+
+def test_another_seed_is_another_run():
+    first, second = make_trainer(epochs=1), make_trainer(epochs=1, seed=1)
+    first.train()
+    second.train()
+    assert not torch.equal(first.model.layers[0].weight, second.model.layers[0].weight)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_with_the_keys_that_differ():
+    trainer, other = make_trainer(), make_trainer()
+    other.model.layers[0] = nn.Linear(4, 5)
+    other.model.extra = nn.Linear(1, 1)
+    with pytest.raises(UserError, match=r"extra\.weight is not in the model.*layers\.0\.weight is \[5, 4\].*\[8, 4\]"):
+        trainer.resume(other.state_dict())
+
+
+# ------------------------------------------------------------------------------------- best, early stop, schedule
+
+
+class Scripted(Trainer):
+    """Every epoch's val_loss comes from a list: what the loop over epochs makes of it is what is tested."""
+
+    values: tuple[float, ...]
+
+    def _train_epoch(self, epoch):
+        super()._train_epoch(epoch)
+        return {"val_loss": self.values[epoch - 1]}
+
+
+def scripted(*values: float) -> type[Trainer]:
+    return type("ScriptedTrainer", (Scripted,), {"values": values})
+
+
+@pytest.mark.parametrize(
+    ("values", "early_stop", "epochs_done", "best"),
+    [
+        ((5, 4, 4, 4, 4, 1), 3, 5, 4),  # three epochs in a row that are not better
+        ((5, 6, 6, 4, 6, 6, 6), 3, 7, 4),  # an improvement starts the count anew
+        ((5, 6, 1, 1, 1, 1), 1, 2, 5),  # 1 is one bad epoch
+        ((5, 6, 6, 6, 6, 6), 0, 6, 5),  # 0 is off
+        ((math.nan, 3, math.nan, -math.inf), 0, 4, 3),  # NaN and infinity are never the best
+        ((math.nan, math.nan, 1), 2, 2, None),
+    ],
+)
+def test_early_stop_and_best(tmp_path, read_metrics, values, early_stop, epochs_done, best):
+    run_dir = run_folder(tmp_path, "run")
+    trainer = make_trainer(scripted(*values), epochs=len(values), early_stop=early_stop)
+    trainer.train(run_dir)
+    assert len(read_metrics(run_dir)) == trainer.epoch == epochs_done
+    assert trainer.best == best
+    if best is None:
+        assert not (run_dir / "model_best.pth").exists()
+    else:
+        assert load_checkpoint(run_dir / "model_best.pth")["epoch"] == values.index(best) + 1
+
+
+def test_the_best_and_the_count_survive_a_resume(tmp_path):
+    values = (5, 2, 3, 3, 3, 3)
+    run_dir = run_folder(tmp_path, "run")
+    make_trainer(scripted(*values), epochs=4, early_stop=3).train(run_dir)
+    trainer = make_trainer(scripted(*values), epochs=6, early_stop=3)
+    trainer.resume(load_checkpoint(run_dir / "checkpoint-last.pth"))
+    trainer.train(run_dir)
+    assert (trainer.epoch, trainer.best) == (5, 2)
+    assert load_checkpoint(run_dir / "model_best.pth")["epoch"] == 2
+
+
+def test_max_mode():
+    trainer = make_trainer(scripted(1, 3, 2), epochs=3, monitor="max val_loss")
+    trainer.lr_scheduler = None
+    trainer.train()
+    assert trainer.best == 3
+
+
+def test_checkpoints_are_kept_at_the_period_and_last_and_best_whatever_the_period(tmp_path):
+    run_dir = run_folder(tmp_path, "run")
+    make_trainer(scripted(3, 1, 2, 2, 2, 2, 2), epochs=7, save_period=3).train(run_dir)
+    epochs = {path.name: load_checkpoint(path)["epoch"] for path in run_dir.glob("*.pth")}
+    assert epochs == {
+        "checkpoint-epoch3.pth": 3,
+        "checkpoint-epoch6.pth": 6,
+        "checkpoint-last.pth": 7,
+        "model_best.pth": 2,
+    }
+    assert not list(run_dir.glob(".*"))  # no temporary files
+
+
+def test_a_scheduler_steps_once_an_epoch_and_the_log_has_the_rate_that_was_used(tmp_path, read_metrics):
+    run_dir = run_folder(tmp_path, "run")
+    make_trainer(epochs=5).train(run_dir)  # StepLR(2): a tenth after every second epoch
+    assert [record["lr"] for record in read_metrics(run_dir)] == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001])
+
+
+def test_a_plateau_scheduler_watches_the_monitor(tmp_path, read_metrics):
+    run_dir = run_folder(tmp_path, "run")
+    make_trainer(scripted(3, 4, 2, 2), epochs=4, scheduler="plateau").train(run_dir)  # patience 0
+    assert [record["lr"] for record in read_metrics(run_dir)] == pytest.approx([0.01, 0.01, 0.001, 0.001])
+
+
+@pytest.mark.parametrize("monitor", ["off", "max val_loss"])
+def test_a_plateau_scheduler_needs_a_monitor_of_its_mode(monitor):
+    with pytest.raises(ValueError, match="ReduceLROnPlateau with mode 'min' needs a monitor of the same mode"):
+        make_trainer(scheduler="plateau", monitor=monitor)
+
+
+def test_monitoring_validation_needs_validation_data():
+    with pytest.raises(ValueError, match="val_loss cannot be monitored without validation data"):
+        Trainer(
+            Net(), nn.functional.cross_entropy, data_loader=BaseDataLoader(NoisyDataset(), 8), monitor="min val_loss"
+        )
+
+
+def test_monitoring_what_is_not_logged_is_refused(tmp_path):
+    with pytest.raises(UserError, match="'val_f1' is not logged; logged are loss, accuracy, macro_f1, val_loss"):
+        make_trainer(monitor="min val_f1", scheduler="none").train(run_folder(tmp_path, "run"))
+
+
+# --------------------------------------------------------------------------------------------- what a step computes
+
+
+def test_the_weights_are_those_of_a_loop_by_hand():
+    trainer = make_trainer(epochs=3, scheduler="none")
+    by_hand = make_trainer(epochs=3, scheduler="none")
+    model, optimizer, loader = by_hand.model, by_hand.optimizer, by_hand.data_loader
+    random_state = torch.get_rng_state()
+    trainer.train()
+
+    torch.set_rng_state(random_state)  # the dropout masks
+    for epoch in range(1, 4):
+        model.train()
+        loader.set_position(epoch)
+        for data, target in loader:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(data), target).backward()
+            optimizer.step()
+    assert_same(trainer.model.state_dict(), model.state_dict())
+
+
+def test_what_is_logged_is_the_mean_over_samples(tmp_path, read_metrics):
+    run_dir = run_folder(tmp_path, "run")
+    trainer = make_trainer(epochs=1)
+    trainer.train(run_dir)
+    [record] = read_metrics(run_dir)
+    data, target = map(torch.cat, zip(*trainer.valid_data_loader, strict=True))
+    output = trainer.model.eval()(data)
+    assert len(data) == 18  # batches of 8, 8 and 2
+    assert record["val_loss"] == pytest.approx(nn.functional.cross_entropy(output, target).item(), rel=1e-6)
+    assert record["val_accuracy"] == pytest.approx((output.argmax(1) == target).double().mean().item())
+    assert record["val_macro_f1"] == pytest.approx(float(macro_f1(output.detach(), target)))
+    assert list(record) == ["epoch", "step", "loss", "accuracy", "macro_f1", "val_loss", "val_accuracy",
+                            "val_macro_f1", "lr", "seconds"]  # fmt: skip
+    assert (record["epoch"], record["step"]) == (1, 9)
+
+
+def test_compute_loss_is_the_ring_for_another_loss():
+    class WithPenalty(Trainer):
+        def compute_loss(self, batch):
+            loss, output, target = super().compute_loss(batch)
+            return loss + 0 * output.sum() + 100, output, target
+
+    trainer = make_trainer(WithPenalty)
+    assert trainer.evaluate(trainer.valid_data_loader)["loss"] > 100
+
+
+def test_without_a_run_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_trainer(tensorboard=True).train()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluation_changes_nothing():
+    trainer = make_trainer()
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    random_state = torch.get_rng_state()
+    first, second = trainer.evaluate(trainer.valid_data_loader), trainer.evaluate(trainer.valid_data_loader)
+    assert first == second
+    assert_same(before, dict(trainer.model.state_dict()))
+    assert torch.equal(random_state, torch.get_rng_state())
+
+
+def test_a_loader_without_a_batch_is_refused():
+    loader = BaseDataLoader(NoisyDataset(), batch_size=100, drop_last=True)
+    with pytest.raises(ValueError, match="has no batch"):
+        Trainer(Net(), nn.functional.cross_entropy, data_loader=loader)
+
+
+def test_dict_batches_are_moved_as_a_whole():
+    moved = make_trainer().to_device({"x": torch.ones(2), "parts": (torch.ones(1), [torch.zeros(1)])})
+    assert_same(moved, {"x": torch.ones(2), "parts": [torch.ones(1), [torch.zeros(1)]]})
+
+
+def test_the_trainer_reads_every_training_sample_once_an_epoch():
+    trainer = make_trainer()
+    seen = torch.cat([data for data, _ in itertools.chain(trainer.data_loader, trainer.valid_data_loader)])
+    assert len(seen.unique(dim=0)) == 90

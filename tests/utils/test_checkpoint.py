@@ -1,0 +1,115 @@
+import os
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from utils.checkpoint import copy_checkpoint, load_checkpoint, open_checkpoint, save_checkpoint, snapshot
+from utils.errors import UserError
+
+
+def state(epoch: int = 1, **more) -> dict:
+    return {"model": {"w": torch.full((3,), float(epoch))}, "optimizer": {}, "lr_scheduler": None, "config": {},
+            "epoch": epoch, **more}  # fmt: skip
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    more = {"nested": [1, (2.5, "가"), {"a": None, 3: True}], "milestones": Counter({2: 1}), "inf": float("inf")}
+    save_checkpoint(snapshot(state(**more)), tmp_path / "c.pth")
+    loaded = load_checkpoint(tmp_path / "c.pth")
+    assert torch.equal(loaded["model"]["w"], torch.ones(3))
+    assert {key: loaded[key] for key in more} == more
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pth"]
+
+
+def test_a_snapshot_is_not_changed_by_later_steps():
+    weight = torch.zeros(2, requires_grad=True)
+    kept = snapshot({"w": weight, "l": [weight]})
+    weight.data.add_(1)
+    assert kept["w"].tolist() == kept["l"][0].tolist() == [0, 0]
+    assert not kept["w"].requires_grad
+
+
+@pytest.mark.parametrize("value", [np.float64(1), np.zeros(2), object(), {1}, lambda: 0])
+def test_what_could_not_be_loaded_is_not_saved(value):
+    with pytest.raises(TypeError, match=r"checkpoint\.a\.0 is a"):
+        snapshot({"a": [value]})
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "c.pth"
+    save_checkpoint(state(1), path)
+
+    def full_disk(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(state(2), path)
+    assert load_checkpoint(path)["epoch"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pth"]
+
+
+def test_a_copy_is_a_file_of_its_own(tmp_path):
+    save_checkpoint(state(1), tmp_path / "a.pth")
+    copy_checkpoint(tmp_path / "a.pth", tmp_path / "b.pth")
+    (tmp_path / "a.pth").write_bytes(b"")
+    assert load_checkpoint(tmp_path / "b.pth")["epoch"] == 1
+
+
+def truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    place = content.index(torch.ones(3).numpy().tobytes())
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, lambda c: b"", lambda c: b"not a zip", lambda c: c[:-1]])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    path = tmp_path / "c.pth"
+    save_checkpoint(state(1), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=r"c\.pth is damaged or not a checkpoint"):
+        load_checkpoint(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch hacked",)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(state(1, evil=Evil()), "evil.pth")
+    with pytest.raises(UserError, match="cannot be loaded safely"):
+        load_checkpoint(tmp_path / "evil.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UserError, match="damaged or not a checkpoint"):
+        load_checkpoint(tmp_path / "plain.pth")
+    assert {path.name for path in tmp_path.iterdir()} == {"evil.pth", "plain.pth"}
+
+
+@pytest.mark.parametrize("content", [[1], {"model": {}}, {**state(), "config": 3}, torch.ones(1)])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "c.pth")
+    with pytest.raises(UserError, match="is not a checkpoint of this template"):
+        load_checkpoint(tmp_path / "c.pth")
+
+
+def test_of_a_run_the_newest_valid_checkpoint_is_taken(tmp_path, caplog):
+    for name, epoch in (("model_best.pth", 3), ("checkpoint-epoch9.pth", 9), ("checkpoint-epoch10.pth", 10),
+                        ("checkpoint-last.pth", 11)):  # fmt: skip
+        save_checkpoint(state(epoch), tmp_path / name)
+    assert open_checkpoint(tmp_path, prefer_best=True)[1]["epoch"] == 3
+    for name, epoch in (("checkpoint-last.pth", 11), ("checkpoint-epoch10.pth", 10), ("checkpoint-epoch9.pth", 9),
+                        ("model_best.pth", 3)):  # fmt: skip
+        path, checkpoint = open_checkpoint(tmp_path)
+        assert (path.name, checkpoint["epoch"]) == (name, epoch)
+        path.write_bytes(truncated(path.read_bytes()))
+    with pytest.raises(UserError, match="holds no valid checkpoint"):
+        open_checkpoint(tmp_path)
+    assert "checkpoint-last.pth is damaged" in caplog.text

@@ -1,0 +1,94 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.metric import accuracy, macro_f1, top_k_acc
+from utils.checkpoint import snapshot
+from utils.metric_tracker import MAX_BATCHES, MetricTracker, per_epoch
+
+METRICS = [accuracy, top_k_acc, macro_f1]
+
+
+def batches(sizes: list[int], n_classes: int = 5) -> list[tuple[torch.Tensor, ...]]:
+    generator = torch.Generator().manual_seed(1)
+    made = []
+    for size in sizes:
+        output = torch.randn(size, n_classes, generator=generator)
+        target = torch.randint(n_classes, (size,), generator=generator)
+        made.append((torch.nn.functional.cross_entropy(output, target), output, target))
+    return made
+
+
+def tracked(made, tracker=None) -> MetricTracker:
+    tracker = tracker or MetricTracker(METRICS)
+    for batch in made:
+        tracker.update(*batch)
+    return tracker
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=20))
+def test_means_are_weighted_by_the_number_of_samples(sizes):
+    made = batches(sizes)
+    output, target = torch.cat([b[1] for b in made]), torch.cat([b[2] for b in made])
+    values = tracked(made).compute()
+    assert list(values) == ["loss", "accuracy", "top_k_acc", "macro_f1"]
+    assert values["loss"] == pytest.approx(torch.nn.functional.cross_entropy(output, target).item(), rel=1e-5)
+    assert values["accuracy"] == pytest.approx((output.argmax(1) == target).double().mean().item())
+    assert values["macro_f1"] == pytest.approx(macro_f1(output, target))
+
+
+def test_more_batches_than_are_kept_at_once():
+    made = batches([4] * (2 * MAX_BATCHES + 3))
+    output, target = torch.cat([b[1] for b in made]), torch.cat([b[2] for b in made])
+    assert tracked(made).compute()["accuracy"] == pytest.approx(accuracy(output, target).item())
+
+
+@pytest.mark.parametrize("split", [0, 1, 10, 70, 100])
+def test_an_interrupted_epoch_ends_with_the_same_bits(split):
+    made = batches([3] * 99 + [2])
+    straight = tracked(made).compute()
+    resumed = MetricTracker(METRICS)
+    resumed.load_state_dict(snapshot(tracked(made[:split]).state_dict()))
+    assert tracked(made[split:], resumed).compute() == straight
+
+
+def test_reset_forgets():
+    tracker = tracked(batches([5, 5]))
+    tracker.compute()
+    tracker.reset()
+    made = batches([7])
+    assert tracked(made, tracker).compute()["loss"] == pytest.approx(made[0][0].item())
+
+
+def test_a_per_epoch_metric_sees_the_whole_epoch_once():
+    calls = []
+
+    @per_epoch
+    def spread(output, target):
+        calls.append(len(target))
+        return (output.max() - output.min()).item()
+
+    made = batches([4, 4, 2])
+    value = tracked(made, MetricTracker([spread])).compute()["spread"]
+    assert calls == [10]
+    everything = torch.cat([output for _, output, _ in made])
+    assert value == pytest.approx((everything.max() - everything.min()).item())
+
+
+def test_a_metric_may_return_a_plain_number():
+    def always_two(output, target):
+        return 2.0
+
+    assert tracked(batches([3, 1]), MetricTracker([always_two])).compute()["always_two"] == 2.0
+
+
+def test_graphs_are_not_kept():
+    weight = torch.ones(1, requires_grad=True)
+    tracker = MetricTracker([])
+    tracker.update((weight * 2).sum(), weight * torch.ones(3), torch.ones(3))
+    assert not any(part.requires_grad for part in tracker.state_dict()["pending"][0])
+
+
+def test_nothing_seen_is_not_a_number():
+    assert all(value != value for value in MetricTracker([accuracy]).compute().values())
