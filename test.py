@@ -19,12 +19,12 @@ def main(argv: list[str] | None = None) -> None:
 
     from logger.logger import setup_logging
     from utils.checkpoint import load_model
-    from utils.device import pick_device
+    from utils.device import prepare_device
     from utils.files import write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
-    device = pick_device(config.args.device, config["n_gpu"])
+    device = prepare_device(config.args.device, config["n_gpu"], config["threads"])
     seed_everything(config["seed"])
 
     # ---- the test split, and the model with its trained weights

@@ -20,14 +20,16 @@ def main(argv: list[str] | None = None) -> None:
     config = ConfigParser.from_args("train", argv)
 
     # torch takes a second to import: only after the config was found right
+    from logger.advice import name_overfitting
+    from logger.data_report import report_data
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, describe_environment
-    from utils.device import pick_device
+    from utils.device import prepare_device
     from utils.files import write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
-    device = pick_device(config.args.device, config["n_gpu"])
+    device = prepare_device(config.args.device, config["n_gpu"], config["threads"])
     seed_everything(config["seed"])
 
     # ---- data
@@ -62,7 +64,9 @@ def main(argv: list[str] | None = None) -> None:
     write_json(describe_environment(str(device)), run_dir / "environment.json")
     logger.debug("%s", model)
     logger.info("Training in %s on %s", run_dir, device)
+    report_data(data_loader)
     trainer.train(run_dir)
+    name_overfitting(run_dir)
     if trainer.best is not None:
         logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
 

@@ -66,7 +66,7 @@ class BaseTrainer(ABC):
         self.early_stop = early_stop
         self.save_period = save_period
         self.tensorboard = tensorboard
-        self.config = config or {}
+        self.config = snapshot(config or {})
         if isinstance(lr_scheduler, ReduceLROnPlateau) and lr_scheduler.mode != self.monitor_mode:
             raise ValueError(f"ReduceLROnPlateau with mode {lr_scheduler.mode!r} needs a monitor of the same mode, "
                              f'such as "{lr_scheduler.mode} val_loss"; it is {monitor!r}')  # fmt: skip
@@ -160,12 +160,11 @@ class BaseTrainer(ABC):
     # ------------------------------------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs to go on as if it had never stopped. A subclass adds its own keys."""
+        """All that a resumed run needs, beside its config, to go on as if it had never stopped. Subclasses add to it."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
-            "config": self.config,
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
@@ -221,9 +220,9 @@ class BaseTrainer(ABC):
             return
         self.run_log.flush()
         if self._best_state is not None:
-            save_checkpoint(self._best_state, self.run_dir / "model_best.pth")
+            save_checkpoint(self._best_state | {"config": self.config}, self.run_dir / "model_best.pth")
             self._best_state = None
-        save_checkpoint(state, self.run_dir / "checkpoint-last.pth")
+        save_checkpoint(state | {"config": self.config}, self.run_dir / "checkpoint-last.pth")
         self._saved_at = time.monotonic()
 
     # ----------------------------------------------------------------------------------------------- signals

@@ -86,8 +86,9 @@ class CsvDataLoader(BaseDataLoader):
         super().__init__(
             InMemoryDataset(data, targets[rows]),
             batch_size,
-            validation_split=validation_split if training else 0.0,
+            validation_split=validation_split,
             stratify=stratify,
+            training=training,
             **options,
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 from utils.errors import UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
+PACKAGES = ("torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
 
 
 def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path:
@@ -40,6 +40,8 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
 
 def describe_environment(device: str) -> dict[str, Any]:
     """What a run depends on beside its config: versions, device, command and git commit."""
+    import torch
+
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": [Path(sys.executable).name, *sys.argv],
@@ -49,7 +51,7 @@ def describe_environment(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "packages": {package: _version(package) for package in PACKAGES},
+        "packages": {"torch": torch.__version__} | {package: _version(package) for package in PACKAGES},
     }
 
 

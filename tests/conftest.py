@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("template")
 
 def load_script(name: str) -> ModuleType:
     """A script as a module. By path: `import test` would find Python's own package of that name."""
-    spec = importlib.util.spec_from_file_location(f"{name}_script", PROJECT / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"{Path(name).name}_script", PROJECT / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -47,6 +47,23 @@ def train(tmp_path: Path) -> Callable[..., Path]:
         return run_dir
 
     return run
+
+
+@pytest.fixture(scope="session")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The settings with which config.json runs without a network.
+
+    A loader that reads files says how: `offline_settings(folder)` in the tests of its module makes them.
+    """
+    from parse_config import read_json
+    from utils import catalog
+
+    loader = read_json(PROJECT / "config.json")["data_loader"]["type"]
+    module = catalog.definitions("data_loader")[loader].path.stem
+    tests = load_script(f"tests/data_loader/test_{module}")
+    if not hasattr(tests, "offline_settings"):
+        return []
+    return tests.offline_settings(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

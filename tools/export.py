@@ -119,8 +119,7 @@ def trace(model: "nn.Module", config: ConfigParser) -> Any:
 
 def example_input(config: ConfigParser) -> "Tensor":
     """Two samples of the test split; of one, torch would conclude that every batch has one."""
-    loader = config.init_obj("data_loader", training=False, shuffle=False, validation_split=0.0)
-    data, *_ = next(iter(loader))
+    data, *_ = next(iter(config.init_test_loader()))
     return data[[0, -1]]
 
 

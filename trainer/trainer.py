@@ -1,6 +1,7 @@
 """Supervised training: batch -> output -> loss -> step."""
 
 import itertools
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
 from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
+from utils.errors import UserError
 from utils.metric_tracker import Metric, MetricTracker
 
 
@@ -78,13 +80,16 @@ class Trainer(BaseTrainer):
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
-        self.model.train()
+        if not self.model.training:  # it walks through all modules: too slow for an epoch of one tiny batch
+            self.model.train()
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._progress(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
             loss, output, target = self.train_step(self.to_device(batch))
             self.train_metrics.update(loss, output, target)
             self.end_step()
         log = self.train_metrics.compute()
+        if not math.isfinite(log["loss"]):
+            raise UserError(self._name_divergence(epoch))
         if self.valid_data_loader is not None:
             self.valid_data_loader.set_position(epoch)
             log |= {f"val_{name}": value for name, value in self.evaluate(self.valid_data_loader).items()}
@@ -118,8 +123,16 @@ class Trainer(BaseTrainer):
         self.evaluate(itertools.islice(self.valid_data_loader or self.data_loader, 1))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.pth"
-            save_checkpoint(snapshot(self.state_dict()), path)
+            save_checkpoint(snapshot(self.state_dict()) | {"config": self.config}, path)
             self.load_state_dict(load_checkpoint(path))
+
+    def _name_divergence(self, epoch: int) -> str:
+        step = self.step - self.batch + 1 + (self.train_metrics.first_bad_batch() or 0)
+        return (
+            f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate "
+            f"{self.optimizer.param_groups[0]['lr']:g}. Try a tenth of it (--lr), look for NaN or very large values in "
+            "the data, or scale the features. The checkpoints of earlier epochs are intact."
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"train_metrics": self.train_metrics.state_dict()}
@@ -130,5 +143,7 @@ class Trainer(BaseTrainer):
 
     def _progress(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
         """A bar on a terminal; nothing elsewhere, where the line at the epoch's end says it all."""
+        if not sys.stderr.isatty():
+            return batches
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
-        return tqdm(batches, description, total, initial=done, leave=False, disable=not sys.stderr.isatty())
+        return tqdm(batches, description, total, initial=done, leave=False)

@@ -61,6 +61,7 @@ FOLDER_NAME = "a folder's name: no slash, no leading dot, at most 100 characters
 KEYS = {
     "name": Key(FOLDER_NAME, is_folder_name),
     "n_gpu": Key("an integer >= 0", _integer, 1),
+    "threads": Key("an integer >= 1, or null", lambda v: v is None or _integer(v, 1), None),
     "seed": Key("an integer from 0 to 2^32 - 1", lambda v: _integer(v) and v < 2**32, 123),
     "trainer.type": Key("a class name", lambda v: isinstance(v, str), "Trainer"),
     "trainer.args": Key("an object", lambda v: isinstance(v, dict), {}),

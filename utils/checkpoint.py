@@ -4,7 +4,7 @@ import logging
 import re
 import shutil
 import zipfile
-from collections import Counter
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,25 +15,33 @@ from utils.errors import UserError
 from utils.files import write_atomically
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
+PLAIN = {bool, int, float, str, bytes, type(None)}
 logger = logging.getLogger(__name__)
 
 
-def snapshot(value: Any, path: str = "checkpoint") -> Any:
+def snapshot(value: Any) -> Any:
     """A deep copy of a state on the CPU, which later steps do not change.
 
     Raises TypeError, naming the place, for what `torch.load(..., weights_only=True)` would refuse to load.
     """
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Counter):  # MultiStepLR's milestones
-        return Counter(value)
-    if isinstance(value, dict):
-        return {key: snapshot(item, f"{path}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)([snapshot(item, f"{path}.{i}") for i, item in enumerate(value)])
-    if value is None or type(value) in (bool, int, float, str, bytes):
+    kind = type(value)
+    if kind in PLAIN:
         return value
-    raise TypeError(f"{path} is a {type(value).__name__}; a checkpoint holds tensors and plain values only")
+    if kind is dict or kind is OrderedDict:
+        copy = {}
+        for key, item in value.items():
+            try:
+                copy[key] = snapshot(item)
+            except TypeError as error:
+                raise TypeError(f"{key}.{error}") from None
+        return copy
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone() if value.is_cpu else value.detach().cpu()
+    if kind is list or kind is tuple:
+        return kind([snapshot(item) for item in value])
+    if kind is Counter:  # MultiStepLR's milestones
+        return Counter(value)
+    raise TypeError(f"a {kind.__name__} cannot be kept: a checkpoint holds tensors and plain values only")
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:

@@ -5,11 +5,14 @@ import torch
 from utils.errors import UserError
 
 
-def pick_device(wanted: str | None, n_gpu: int) -> torch.device:
+def prepare_device(wanted: str | None, n_gpu: int, threads: int | None) -> torch.device:
     """The device that was asked for, else a GPU if `n_gpu` allows one and there is one, else the CPU.
 
+    threads: how many CPU threads torch uses; None: its own choice, one per core.
     Raises UserError for a device that does not exist here.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     if wanted is None:
         return torch.device("cuda" if n_gpu > 0 and torch.cuda.is_available() else "cpu")
     name, _, number = wanted.partition(":")

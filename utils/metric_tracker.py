@@ -1,5 +1,6 @@
 """Averages over an epoch, gathered without slowing the step down."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,8 +26,8 @@ class MetricTracker:
     metrics: functions (output, target) -> 0-d tensor, a mean over the batch; or marked with `per_epoch`.
     device: where the batches lie.
 
-    `update` only keeps references. Metrics are computed for up to 64 batches at once and summed on the device in
-    float64, so a step neither pays for them nor waits for the GPU; `compute` reads the sums.
+    `update` only keeps references. Metrics are computed for up to 64 batches at once and stay on the device, so a step
+    neither pays for them nor waits for the GPU; `compute` sums them in float64.
     """
 
     def __init__(self, metrics: Iterable[Metric], device: torch.device | str = "cpu"):
@@ -34,15 +35,16 @@ class MetricTracker:
         self.means = [metric for metric in metrics if not getattr(metric, "per_epoch", False)]
         self.wholes = [metric for metric in metrics if getattr(metric, "per_epoch", False)]
         self.names = ["loss", *(metric.__name__ for metric in metrics)]
+        self._mean_names = ["loss", *(metric.__name__ for metric in self.means)]
         self.device = torch.device(device)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
-        self.n_samples = 0
-        self._sums = torch.zeros(1 + len(self.means), dtype=torch.float64, device=self.device)
         self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
         self._limit = MAX_BATCHES
+        # of each group of equally large batches: how large they are, their losses, the metrics' means
+        self._groups: list[tuple[int, Tensor, list[Tensor]]] = []
         self._epoch: list[tuple[Tensor, Tensor]] = []  # what the per-epoch metrics will see
 
     def update(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
@@ -50,45 +52,56 @@ class MetricTracker:
         if not self._pending:
             self._limit = min(MAX_BATCHES, MAX_NUMBERS // (output.numel() + target.numel() + 1))
         elif output.shape != self._pending[0][1].shape or target.shape != self._pending[0][2].shape:
-            self._sum_up()
+            self._close_group()
         self._pending.append((loss.detach(), output.detach(), target))
         if len(self._pending) >= self._limit:
-            self._sum_up()
+            self._close_group()
 
     def compute(self) -> dict[str, float]:
         """The means, and the metrics of the whole epoch, by name. Waits for the GPU."""
-        self._sum_up()
-        means = (self._sums / self.n_samples).tolist() if self.n_samples else [float("nan")] * len(self._sums)
-        values = dict(zip(["loss", *(metric.__name__ for metric in self.means)], means, strict=True))
+        self._close_group()
+        n_samples = sum(size * len(losses) for size, losses, _ in self._groups)
+        if n_samples == 0:
+            return dict.fromkeys(self.names, math.nan)
+        means = [sum(losses.sum(dtype=torch.float64) * size for size, losses, _ in self._groups)]
+        for i in range(len(self.means)):
+            means.append(sum(values[i] * (size * len(losses)) for size, losses, values in self._groups))
+        values = dict(zip(self._mean_names, (torch.stack(means) / n_samples).tolist(), strict=True))
         for metric in self.wholes:
             output, target = (torch.cat(parts).cpu() for parts in zip(*self._epoch, strict=True))
             values[metric.__name__] = float(metric(output, target))
         return {name: values[name] for name in self.names}
 
+    def first_bad_batch(self) -> int | None:
+        """The number, from 0, of the first batch whose loss is NaN or infinite; None if all are finite."""
+        bad = torch.cat([~losses.isfinite() for _, losses, _ in self._groups]).nonzero()
+        return int(bad[0]) if len(bad) else None
+
     def state_dict(self) -> dict[str, Any]:
         """All that was gathered, so that an interrupted epoch ends with the same numbers, bit by bit."""
-        return {"n_samples": self.n_samples, "sums": self._sums, "pending": self._pending, "epoch": self._epoch}
+        return {"pending": self._pending, "groups": self._groups, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`."""
         self.reset()
-        self.n_samples = state["n_samples"]
-        self._sums = state["sums"].to(self.device)
         self._pending = [tuple(part.to(self.device) for part in batch) for batch in state["pending"]]
+        self._groups = [
+            (size, losses.to(self.device), [value.to(self.device) for value in values])
+            for size, losses, values in state["groups"]
+        ]
         self._epoch = [tuple(part.to(self.device) for part in batch) for batch in state["epoch"]]
 
     @torch.no_grad()
-    def _sum_up(self) -> None:
-        """Turn the batches kept, which are all of one shape, into sums."""
+    def _close_group(self) -> None:
+        """Compute the metrics of the batches kept, which are all of one shape, at once."""
         if not self._pending:
             return
         losses, outputs, targets = zip(*self._pending, strict=True)
         self._pending = []
-        output, target = torch.cat(outputs), torch.cat(targets)
-        n_samples = len(target)
-        self.n_samples += n_samples
-        self._sums[0] += torch.stack(losses).sum(dtype=torch.float64) * len(targets[0])
-        for i, metric in enumerate(self.means, start=1):
-            self._sums[i] += metric(output, target) * n_samples
-        if self.wholes:
-            self._epoch.append((output, target))
+        values = []
+        if self.means or self.wholes:
+            output, target = torch.cat(outputs), torch.cat(targets)
+            values = [torch.as_tensor(metric(output, target), dtype=torch.float64) for metric in self.means]
+            if self.wholes:
+                self._epoch.append((output, target))
+        self._groups.append((len(targets[0]), torch.stack(losses), values))

@@ -1,6 +1,7 @@
 """Random numbers that can be repeated: one seed for everything, and states that a checkpoint can hold."""
 
 import random
+from array import array
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,12 @@ def derive_seed(*numbers: int) -> int:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every generator, in tensors and plain values."""
+    """The state of every generator, in tensors and plain values; the long ones as bytes, which are quick to copy."""
+    version, words, next_gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
     return {
-        "python": random.getstate(),
-        "numpy": (name, keys.tolist(), position, has_gauss, cached),
+        "python": (version, array("I", words).tobytes(), next_gauss),
+        "numpy": (name, keys.tobytes(), position, has_gauss, cached),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
@@ -37,8 +39,10 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Undo everything drawn since `random_state()`. A GPU's state is skipped where there is no such GPU."""
-    random.setstate(state["python"])
-    np.random.set_state(tuple(state["numpy"]))
+    version, words, next_gauss = state["python"]
+    random.setstate((version, tuple(array("I", words)), next_gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))
     torch.set_rng_state(state["torch"])
     for device, cuda_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(cuda_state, device)

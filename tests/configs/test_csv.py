@@ -43,7 +43,6 @@ def test_a_table_of_ones_own_with_a_category_that_only_the_test_part_has(train, 
     assert results["accuracy"] > table["survived"].value_counts(normalize=True).max()
 
 
-@pytest.mark.xfail(strict=True, reason="test.py builds the loader with validation_split 0, which moves what it fits")
 def test_the_test_command_sees_the_features_that_the_model_was_trained_on(train, evaluate):
     run_dir = train("configs/csv_classification.json", "trainer.epochs=5", "trainer.tensorboard=false")
     checkpoint = load_checkpoint(run_dir / "model_best.pth")

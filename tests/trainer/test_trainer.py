@@ -205,7 +205,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_the_keys_that_diff
     other.model.layers[0] = nn.Linear(4, 5)
     other.model.extra = nn.Linear(1, 1)
     with pytest.raises(UserError, match=r"extra\.weight is not in the model.*layers\.0\.weight is \[5, 4\].*\[8, 4\]"):
-        trainer.resume(other.state_dict())
+        trainer.resume(other.state_dict() | {"config": {}})
 
 
 # ------------------------------------------------------------------------------------- best, early stop, schedule
@@ -307,6 +307,26 @@ def test_monitoring_validation_needs_validation_data():
 def test_monitoring_what_is_not_logged_is_refused(tmp_path):
     with pytest.raises(UserError, match="'val_f1' is not logged; logged are loss, accuracy, macro_f1, val_loss"):
         make_trainer(monitor="min val_f1", scheduler="none").train(run_folder(tmp_path, "run"))
+
+
+# -------------------------------------------------------------------------------------------------------- diverging
+
+
+@pytest.mark.parametrize("bad_step", [9, 13, 17])
+def test_a_loss_that_diverges_ends_the_run_and_spares_the_checkpoints(tmp_path, read_metrics, bad_step):
+    class Diverging(Trainer):
+        def compute_loss(self, batch):
+            loss, output, target = super().compute_loss(batch)
+            return loss / (0 if self.step == bad_step and self.model.training else 1), output, target
+
+    run_dir = run_folder(tmp_path, "run")
+    with pytest.raises(UserError, match=rf"NaN or infinite in epoch 2, from step {bad_step + 1} on, with .* 0.01\."):
+        make_trainer(Diverging).train(run_dir)
+    assert [record["epoch"] for record in read_metrics(run_dir)] == [1]
+    for path in run_dir.glob("*.pth"):
+        state = load_checkpoint(path)
+        assert state["epoch"] == 1
+        assert all(weight.isfinite().all() for weight in state["model"].values())
 
 
 # --------------------------------------------------------------------------------------------- what a step computes

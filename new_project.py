@@ -1,0 +1,108 @@
+"""Start a project of your own: the core and one example in a new folder that trains and passes its tests at once.
+
+python new_project.py ../my-project                                        with the default example
+python new_project.py ../my-project --example configs/mnist_lenet.json     with another one
+"""
+
+import argparse
+import ast
+import shutil
+import sys
+from pathlib import Path
+
+from parse_config import ConfigError, read_json
+from utils import catalog
+from utils.check_config import OBJECTS, TRAINER, complete, find_faults
+from utils.errors import UserError, run_command
+
+PROJECT = catalog.PROJECT
+ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
+CORE_OF_ROOMS = ("__init__.py", "loss.py", "metric.py", "trainer.py")
+WHOLE = ("base", "logger", "utils", "train.py", "test.py", "parse_config.py", "requirements.txt",
+         "requirements-dev.txt", "pyproject.toml", "Makefile", ".gitignore", "saved/.gitkeep", "tests/conftest.py",
+         "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py", "tests/test_bad_input.py",
+         "tests/test_structure.py", "tests/trainer/test_trainer.py")  # fmt: skip
+
+README = """# {name}
+
+    make train      set everything up and train config.json
+    make test       set everything up and run the tests
+
+With an environment of your own:
+
+    pip install -r requirements.txt
+    python train.py -c config.json
+    python test.py -r saved/<name>/<run_id>/model_best.pth
+    tensorboard --logdir saved
+
+Add a dataset in `data_loader/`, a model in `model/`, and name their classes in `config.json`.
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Find the example's files, copy them and the core."""
+    parser = argparse.ArgumentParser("new_project.py", description="Copy the core and one example into a new folder.")
+    parser.add_argument("target", type=Path, help="the new folder; it may exist only if it is empty")
+    parser.add_argument("--example", type=Path, default=PROJECT / "config.json", metavar="CONFIG")
+    args = parser.parse_args(argv)
+
+    target, example = args.target, args.example
+    config = complete(read_json(example))
+    faults = find_faults(config)
+    if faults:
+        raise ConfigError(str(example), faults)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists and is not empty; name a new folder")
+    if PROJECT in target.resolve().parents:
+        raise UserError(f"{target} lies inside the template; name a folder outside it, such as ../my-project")
+
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for path in files_to_copy(config):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PROJECT / path, target / path)
+        shutil.copyfile(example, target / "config.json")
+        (target / "README.md").write_text(README.format(name=target.resolve().name), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from None
+    print(f"{target} is ready:\n\n    cd {target}\n    make train")
+
+
+def files_to_copy(config: dict) -> list[Path]:
+    """The core's files, and those of the example with the tests that mirror them, relative to the project."""
+    files = {path for entry in WHOLE for path in files_below(PROJECT / entry)}
+    files |= {PROJECT / room / name for room in ROOMS for name in CORE_OF_ROOMS}
+    for path in needed_by(config):
+        files |= {path, PROJECT / "tests" / path.parent.name / f"test_{path.name}"}
+    return sorted(path.relative_to(PROJECT) for path in files if path.is_file())
+
+
+def files_below(path: Path) -> list[Path]:
+    """A file, or all of a folder's but what Python caches."""
+    return [path] if path.is_file() else [p for p in path.rglob("*") if "__pycache__" not in p.parts]
+
+
+def needed_by(config: dict) -> set[Path]:
+    """The files of the rooms that define what the config names, and those that they import."""
+    named = [(OBJECTS[key].package, config[key]["type"]) for key in ("arch", "data_loader")]
+    named.append((TRAINER.package, config["trainer"]["type"]))
+    found: set[Path] = set()
+    waiting = [catalog.definitions(package)[name].path for package, name in named]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += imports_from_rooms(path)
+    return found
+
+
+def imports_from_rooms(path: Path) -> list[Path]:
+    """The files of the rooms that a file imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    files = [PROJECT.joinpath(*module.split(".")).with_suffix(".py") for module in modules]
+    return [file for file in files if file.parent.name in ROOMS and file.is_file()]
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

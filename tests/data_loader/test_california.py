@@ -1,0 +1,70 @@
+import re
+
+import pytest
+import torch
+
+from data_loader.california import CaliforniaHousingDataLoader
+
+
+@pytest.fixture
+def data_home(shared_data):
+    return shared_data / "california"
+
+
+def everything(loader):
+    data, target = zip(*loader, strict=True)
+    return torch.cat(data), torch.cat(target)
+
+
+def test_the_parts_are_disjoint_and_complete(data_home):
+    train = CaliforniaHousingDataLoader(data_home, 1000, standardize=False, validation_split=0.1)
+    test = CaliforniaHousingDataLoader(data_home, 1000, training=False, standardize=False)
+    parts = [everything(part) for part in (train, train.split_validation(), test)]
+    assert [len(data) for data, _ in parts] == [14861, 1651, 4128]
+    assert all(data.shape[1] == 8 and target.shape == (len(data), 1) for data, target in parts)
+    assert all(data.dtype == target.dtype == torch.float32 for data, target in parts)
+    assert len(torch.cat([data for data, _ in parts]).unique(dim=0)) == 20640  # no two districts are alike
+
+
+def test_features_are_standardized_over_the_samples_trained_on_alone(data_home):
+    raw = CaliforniaHousingDataLoader(data_home, 1000, standardize=False, shuffle=False, validation_split=0.1)
+    loader = CaliforniaHousingDataLoader(data_home, 1000, shuffle=False, validation_split=0.1)
+    raw_train, raw_valid = everything(raw)[0].double(), everything(raw.split_validation())[0].double()
+    train, valid = everything(loader)[0].double(), everything(loader.split_validation())[0].double()
+
+    torch.testing.assert_close(train.mean(0), torch.zeros(8).double(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(train.std(0, correction=0), torch.ones(8).double(), rtol=0, atol=1e-5)
+    mean, std = raw_train.mean(0), raw_train.std(0, correction=0)
+    torch.testing.assert_close(valid, (raw_valid - mean) / std, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("validation_split", [0.0, 0.1])
+def test_the_test_part_is_whole_and_scaled_like_the_samples_trained_on(validation_split, data_home):
+    def part(training, standardize):
+        split = {"validation_split": validation_split, "shuffle": False}
+        return everything(CaliforniaHousingDataLoader(data_home, 1000, training, standardize, **split))[0].double()
+
+    raw_train, raw_test, test = part(True, False), part(False, False), part(False, True)
+    assert len(test) == 4128
+    mean, std = raw_train.mean(0), raw_train.std(0, correction=0)
+    torch.testing.assert_close(test, (raw_test - mean) / std, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_missing_data_is_one_message_with_the_folder_the_file_and_what_to_do(download, tmp_path, monkeypatch, recwarn):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there: no network
+    folder = tmp_path / "data" / "california"
+    with pytest.raises(FileNotFoundError) as caught:
+        CaliforniaHousingDataLoader(folder, batch_size=100, download=download)
+    message = str(caught.value)
+    assert "\n" not in message and not recwarn.list
+    assert all(part in message for part in (str(folder / "cal_housing_py3.pkz"), "download", "data_home", "https://"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 100_000])
+def test_a_damaged_file_is_named(keep, data_home, tmp_path):
+    file = tmp_path / "cal_housing_py3.pkz"
+    file.write_bytes((data_home / file.name).read_bytes()[:keep])
+    with pytest.raises(ValueError, match=re.escape(f"{file} cannot be read; delete it")):
+        CaliforniaHousingDataLoader(tmp_path, batch_size=100)

@@ -1,0 +1,31 @@
+import json
+
+import pytest
+
+from logger.advice import name_overfitting
+
+
+@pytest.mark.parametrize(
+    ("losses", "val_losses", "named"),
+    [
+        ([1, 0.1, 0.001], [1, 0.5, 0.8], True),
+        ([1, 0.1, 0.001], [1, 0.5, 0.51], False),  # hardly any rise
+        ([1, 0.5, 0.4], [1, 0.5, 0.8], False),  # the training loss is not near 0
+        ([1, 0.1, 0.001], [1, 0.5, 0.4], False),
+        ([1, 0.1], [None, None], False),
+    ],
+)
+def test_overfitting_is_named_where_it_is(tmp_path, caplog, losses, val_losses, named):
+    records = [
+        {"epoch": epoch, "loss": loss, "val_loss": val_loss}
+        for epoch, (loss, val_loss) in enumerate(zip(losses, val_losses, strict=True), 1)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    name_overfitting(tmp_path)
+    assert ("val_loss rose from 0.5 in epoch 2 to 0.8" in caplog.text) == named
+
+
+def test_without_validation_there_is_nothing_to_say(tmp_path, caplog):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0}\n')
+    name_overfitting(tmp_path)
+    assert caplog.text == ""

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from base import BaseDataLoader, InMemoryDataset
+from logger.data_report import report_data
+
+
+def look_at(caplog, data, target, kind=InMemoryDataset) -> tuple[str, list[str]]:
+    """What is logged of some data: the description, and the warnings."""
+    caplog.clear()
+    caplog.set_level("INFO")
+    report_data(BaseDataLoader(kind(data, target), 4))
+    [description] = [record.message for record in caplog.records if record.levelname == "INFO"]
+    return description, [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("kind", [InMemoryDataset, TensorDataset])
+def test_good_data_are_described_and_not_warned_of(caplog, kind):
+    data = torch.tensor([[-1.0, 3.0], [1.0, -3.0]]).repeat(10, 1)
+    description, warnings = look_at(caplog, data, torch.arange(20) % 2, kind)
+    assert description == (
+        "Data: 20 training samples; data float32 (2,) from -3 to 3, mean 0, std 2.236, target int64 () from 0 to 1"
+    )
+    assert warnings == []
+
+
+good = torch.tensor([[-1.0, 3.0], [1.0, -3.0]]).repeat(30, 1)
+classes = torch.arange(60) % 2
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "words"),
+    [
+        (good.where(torch.arange(60).unsqueeze(1) > 2, math.nan), classes, "3 of 60 samples hold NaN or infinity"),
+        (good * 1000, classes, "values beyond 100; scale the features"),
+        (good.byte(), classes, "the data are torch.uint8"),
+        (good * torch.tensor([1.0, 0.0]), classes, r"the same in every sample looked at: \[1\]"),
+        (good, torch.zeros(60).long(), "every target looked at is 0"),
+        (good, (torch.arange(60) > 57).long(), "class 0 is 29 times as frequent as class 1"),
+    ],
+)
+def test_what_is_off_is_named(caplog, data, target, words):
+    import re
+
+    _, warnings = look_at(caplog, data, target)
+    assert any(re.search(words, warning) for warning in warnings), warnings
+    assert len(warnings) == 1
+
+
+def test_looking_draws_nothing(caplog):
+    before = torch.get_rng_state()
+    look_at(caplog, good, classes, TensorDataset)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_batches_that_are_no_pair_are_left_alone(caplog):
+    caplog.set_level("INFO")
+    report_data(BaseDataLoader(TensorDataset(good), 4))
+    assert caplog.messages == []

@@ -1,0 +1,26 @@
+import math
+
+import pytest
+import torch
+
+from model.metric import r2_score
+from utils.metric_tracker import MetricTracker
+
+
+def test_r2_is_the_share_of_the_variance_explained():
+    target = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    assert r2_score(target, target) == 1
+    assert r2_score(torch.full((4, 1), 2.5), target) == 0
+    assert r2_score(torch.tensor([[1.0], [2.0], [3.0], [3.0]]), target) == pytest.approx(1 - 1 / 5)
+
+
+def test_r2_is_that_of_the_whole_epoch_not_a_mean_over_batches():
+    output, target = torch.randn(10, 1), torch.randn(10, 1)
+    tracker = MetricTracker([r2_score])
+    for part in (slice(0, 7), slice(7, 10)):
+        tracker.update(torch.tensor(0.0), output[part], target[part])
+    assert tracker.compute()["r2_score"] == pytest.approx(r2_score(output, target))
+
+
+def test_r2_of_a_diverged_model_is_nan():
+    assert math.isnan(r2_score(torch.tensor([[1.0], [math.inf]]), torch.zeros(2, 1)))

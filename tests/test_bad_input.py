@@ -1,0 +1,170 @@
+"""What a person can get wrong: exit code 2, one clear message, no traceback, nothing written."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from parse_config import read_json
+from utils.errors import run_command
+
+CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")
+ARCH = CONFIG["arch"]["type"]
+LOADER = CONFIG["data_loader"]["type"]
+
+# (what to set, words of the message)
+SETTINGS = {
+    "unknown key": (["extra=1"], ["extra: unknown key", "known are"]),
+    "unknown key in a section": (["trainer.epoch=3"], ["trainer.epoch: unknown key, did you mean 'epochs'?"]),
+    "unknown key beside type and args": (["arch.arg={}"], ["arch.arg: unknown key, did you mean 'args'?"]),
+    "wrong type of value": (["trainer.epochs=three"], ['trainer.epochs: "three" is not an integer >= 1']),
+    "a number for a flag": (["trainer.tensorboard=1"], ["trainer.tensorboard: 1 is not true or false"]),
+    "no epochs": (["trainer.epochs=0"], ["trainer.epochs: 0 is not an integer >= 1"]),
+    "a fraction of an epoch": (["trainer.save_period=0.5"], ["trainer.save_period: 0.5 is not an integer >= 1"]),
+    "a section that is no object": (["trainer=5"], ["trainer: 5 is not an object"]),
+    "an object that is a name": (["optimizer=Adam"], ['optimizer: "Adam" is not {"type"']),
+    "an object without type": (['arch={"args": {}}'], ["arch.type: missing"]),
+    "args that are no object": (["arch.args=[1]"], ["arch.args: [1] is not an object"]),
+    "a name with a path in it": (["name=../x"], ['name: "../x" is not a folder\'s name']),
+    "a seed below 0": (["seed=-1"], ["seed: -1 is not an integer from 0"]),
+    "unknown model": ([f"arch.type={ARCH}x"], ["arch.type: ", "is unknown", f"did you mean '{ARCH}'?"]),
+    "unknown loader": ([f"data_loader.type={LOADER}s"], ["data_loader.type: ", f"did you mean '{LOADER}'?"]),
+    "unknown optimizer": (["optimizer.type=Adamm"], ["is unknown, did you mean 'Adam", "torch.optim has", "SGD"]),
+    "right name, wrong case": (["optimizer.type=sgd"], ["optimizer.type: ", "did you mean 'SGD'?"]),
+    "unknown scheduler": (['lr_scheduler={"type": "StepLr"}'], ["lr_scheduler.type: ", "did you mean 'StepLR'?"]),
+    "unknown loss": (["loss=cross_entropi"], ["loss.type: ", "did you mean 'cross_entropy'?"]),
+    "unknown metric": (['metrics=["acuracy"]'], ["metrics.0.type: ", "did you mean 'accuracy'?"]),
+    "a metric twice": (['metrics=["accuracy", "accuracy"]'], ["metrics: 'accuracy' stands twice"]),
+    "metrics that are no list": (["metrics=accuracy"], ['metrics: "accuracy" is not a list']),
+    "unknown trainer": (["trainer.type=Trainr"], ["trainer.type: ", "did you mean 'Trainer'?"]),
+    "a type by its path": (["arch.type=os.system"], ['arch.type: "os.system" is unknown']),
+    "wrong constructor argument": (["optimizer.args.learning_rate=1"], ["learning_rate: unknown argument"]),
+    "wrong argument of the loader": (["data_loader.args.suffle=true"], ["did you mean 'shuffle'?"]),
+    "missing constructor argument": (['lr_scheduler={"type": "StepLR"}'], ["lr_scheduler.args.step_size: missing"]),
+    "wrong type of argument": (["optimizer.args.lr=fast"], ['optimizer.args.lr: "fast" is not a number']),
+    "negative learning rate": (["optimizer.args.lr=-1"], ["optimizer.args.lr: -1 is not a number >= 0"]),
+    "an argument out of range": (["optimizer.args.weight_decay=-1"], ["optimizer: Invalid weight_decay value: -1"]),
+    "monitor of an unknown metric": (["trainer.monitor=min val_los"], ["did you mean 'val_loss'?"]),
+    "monitor without a mode": (["trainer.monitor=val_loss"], ['"val_loss" is not "off", "min METRIC"']),
+    "monitor of validation without any": (["data_loader.args.validation_split=0"], ["set validation_split"]),
+    "validation_split above 1": (["data_loader.args.validation_split=1.5"], ["1.5 is not a share from 0.0"]),
+    "validation_split below 0": (["data_loader.args.validation_split=-0.1"], ["-0.1 is not a share"]),
+    "validation_split of everything": (["data_loader.args.validation_split=1000000"], ["leaves no training sample"]),
+    "batch_size 0": (["data_loader.args.batch_size=0"], ["data_loader.args.batch_size: 0 is not an integer >= 1"]),
+    "no batch": (["data_loader.args.batch_size=1000000", "data_loader.args.drop_last=true"], ["has no batch"]),
+    "negative workers": (["data_loader.args.num_workers=-1"], ["-1 is not an integer >= 0"]),
+    "a scheduler without its monitor": (['lr_scheduler={"type": "ReduceLROnPlateau"}', "trainer.monitor=off"],
+                                        ["ReduceLROnPlateau with mode 'min' needs a monitor"]),
+    "a setting that is none": (["trainer.epochs"], ["'trainer.epochs' is not KEY=VALUE"]),
+    "a setting of nowhere": (["optimzer.args.lr=1"], ["has no 'optimzer', did you mean 'optimizer'?"]),
+    "a setting inside a number": (["n_gpu.x=1"], ["n_gpu is 1, which has no keys"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_a_wrong_config_is_answered_with_the_right_one(refused, offline, tmp_path, case):
+    settings, words = SETTINGS[case]
+    save_dir = tmp_path / "saved"
+    message = refused("train", "-c", "config.json", "-s", f"trainer.save_dir={save_dir}", *offline, *settings)
+    for word in words:
+        assert word in message
+    assert "Traceback" not in message
+    assert not save_dir.exists()
+
+
+def without(key: str) -> dict:
+    return {name: value for name, value in CONFIG.items() if name != key}
+
+
+FILES = {
+    "missing file": (None, ["no such file"]),
+    "empty file": ("", ["c.json:1:1: not valid JSON"]),
+    "broken JSON": ('{"name": "a",\n "n_gpu": }', ["c.json:2:11: not valid JSON"]),
+    "a list": ("[]", ["a config is a JSON object"]),
+    "NaN": ('{"seed": NaN}', ["NaN is not a finite number"]),
+    "a key twice": ('{"name": "a", "name": "b"}', ["'name' stands twice"]),
+    "deep nesting": ("[" * 100_000, ["nested too deeply"]),
+    "not text": (b"\xff\xfe\x00", ["not valid JSON"]),
+    "missing name": (json.dumps(without("name")), ["name: missing"]),
+    "missing model": (json.dumps(without("arch")), ["arch: missing"]),
+    "missing trainer": (json.dumps(without("trainer")), ["trainer.epochs: missing"]),
+    "several at once": (json.dumps(without("loss") | {"seed": "a", "x": 1}), ["3 faults", "loss:", "seed:", "x:"]),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_wrong_file_is_refused(refused, tmp_path, case):
+    content, words = FILES[case]
+    path = tmp_path / "c.json"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    message = refused("train", "-c", path)
+    for word in words:
+        assert word in message
+    assert [p.name for p in tmp_path.iterdir()] == ([] if content is None else ["c.json"])
+
+
+@pytest.mark.parametrize("run_id", ["a/b", "..", ".hidden", "", "a\\b", "x" * 101, "a\nb"])
+def test_a_run_id_is_one_folders_name(refused, run_id):
+    assert "is not a folder's name" in refused("train", "-c", "config.json", "--run-id", run_id)
+
+
+def test_the_command_line_itself(refused):
+    assert "say what to train" in refused("train")
+    assert "unrecognized arguments" in refused("train", "-c", "config.json", "--epochs", "3")
+    assert "-r/--resume" in refused("test")
+    assert "give one of them" in refused("train", "-r", "x", "--run-id", "y")
+    assert "unknown device" in refused("train", "-c", "config.json", "-d", "tpu")
+    assert "no such device" in refused("train", "-c", "config.json", "-d", "cuda:99")
+
+
+def test_a_folder_that_cannot_be_made(refused, offline, tmp_path):
+    (tmp_path / "saved").write_text("a file")
+    message = refused("train", "-c", "config.json", "-s", f"trainer.save_dir={tmp_path}/saved", *offline)
+    assert "trainer.save_dir: cannot make a folder" in message
+
+
+@pytest.fixture
+def run_dir(train, offline) -> Path:
+    return train("config.json", "trainer.epochs=1", "trainer.tensorboard=false", *offline)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_wrong_resume_changes_nothing(refused, run_dir, tmp_path):
+    best = run_dir / "model_best.pth"
+    damaged = tmp_path / "damaged.pth"
+    damaged.write_bytes(best.read_bytes()[:1000])
+    other = torch.load(best, weights_only=True)
+    first = next(iter(other["model"]))
+    other["model"]["new.weight"] = other["model"].pop(first)
+    torch.save(other, tmp_path / "other.pth")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.pth")
+    before = contents(run_dir), contents(tmp_path)
+    for command in ("train", "test"):
+        assert "no such checkpoint" in refused(command, "-r", tmp_path / "none.pth")
+        assert "damaged.pth is damaged" in refused(command, "-r", damaged)
+        assert "it has no model, optimizer" in refused(command, "-r", tmp_path / "foreign.pth")
+        assert f"{first} is missing; new.weight is not in the model" in refused(command, "-r", tmp_path / "other.pth")
+        assert "holds no checkpoint" in refused(command, "-r", tmp_path)
+    message = refused("train", "-r", best, "-s", "trainer.epoch=5")
+    assert "trainer.epoch: unknown key" in message
+    assert (contents(run_dir), contents(tmp_path)) == before
+
+
+def test_a_run_id_that_is_taken(refused, run_dir, offline):
+    before = contents(run_dir)
+    argv = ["-c", "config.json", "--run-id", "run", "-s", f"trainer.save_dir={run_dir.parents[1]}", *offline]
+    assert "exists; go on with it by -r" in refused("train", *argv)
+    assert contents(run_dir) == before
+
+
+def test_a_bug_of_ours_keeps_its_traceback():
+    def buggy(argv):
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        run_command(buggy)

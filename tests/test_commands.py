@@ -1,0 +1,153 @@
+"""train.py and test.py as a person uses them, on the project's own config.json."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from utils.checkpoint import load_checkpoint
+
+
+def without_seconds(records: list[dict]) -> list[dict]:
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+
+
+def assert_same_checkpoint(first: Path, second: Path) -> None:
+    one, other = load_checkpoint(first), load_checkpoint(second)
+    for key in ("model", "optimizer", "lr_scheduler", "epoch", "step", "best", "epochs_since_best", "random"):
+        assert repr(flat(one[key])) == repr(flat(other[key])), key
+
+
+def flat(value):
+    """Nested state as text that shows every bit."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, tuple(value.shape), value.contiguous().view(-1).tolist()
+    if isinstance(value, dict):
+        return {key: flat(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [flat(item) for item in value]
+    return value
+
+
+def test_a_run_leaves_the_files_that_were_promised(train, offline, read_metrics):
+    run_dir = train("config.json", "trainer.epochs=3", "trainer.save_period=2", "trainer.tensorboard=true", *offline)
+    assert {path.name for path in run_dir.iterdir()} >= {
+        "config.json",
+        "train.log",
+        "metrics.jsonl",
+        "environment.json",
+        "tensorboard",
+        "checkpoint-epoch2.pth",
+        "checkpoint-last.pth",
+        "model_best.pth",
+    }
+    records = read_metrics(run_dir)
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert {"step", "loss", "val_loss", "lr", "seconds"} <= set(records[0])
+    config = json.loads((run_dir / "config.json").read_text())
+    assert (config["trainer"]["epochs"], config["seed"]) == (3, 123)
+    assert load_checkpoint(run_dir / "checkpoint-last.pth")["config"] == config
+    environment = json.loads((run_dir / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__ and environment["device"] == "cpu"
+    assert "epoch 3/3" in (run_dir / "train.log").read_text()
+
+
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(train, resume, offline, read_metrics):
+    """Epochs 1-6 against 1-3 and then 4-6: weights, optimizer, scheduler, random state, metrics, best."""
+    settings = ["trainer.early_stop=5", "trainer.save_period=3", *offline]
+    straight = train("config.json", "trainer.epochs=6", *settings, run_id="straight")
+    stopped = train("config.json", "trainer.epochs=3", *settings, run_id="stopped")
+    torch.rand(5)
+    resume(stopped, "trainer.epochs=6")
+    for name in ("checkpoint-last.pth", "checkpoint-epoch6.pth", "model_best.pth"):
+        assert_same_checkpoint(straight / name, stopped / name)
+    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+    # and once more from an older checkpoint: later epochs are made again
+    resume(stopped / "checkpoint-epoch3.pth", "trainer.epochs=6")
+    assert_same_checkpoint(straight / "checkpoint-last.pth", stopped / "checkpoint-last.pth")
+    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+
+
+def test_what_is_changed_on_resume_wins_and_is_logged(train, resume, offline, read_metrics):
+    run_dir = train("config.json", "trainer.epochs=1", "lr_scheduler=null", *offline)
+    resume(run_dir, "trainer.epochs=2", "optimizer.args.lr=0.0625")
+    assert [record["lr"] for record in read_metrics(run_dir)][1] == 0.0625
+    assert "optimizer.args.lr was" in (run_dir / "train.log").read_text()
+    assert json.loads((run_dir / "config.json").read_text())["optimizer"]["args"]["lr"] == 0.0625
+
+
+def test_a_finished_run_has_nothing_left_to_train(train, resume, offline, read_metrics):
+    run_dir = train("config.json", "trainer.epochs=1", *offline)
+    before = (run_dir / "checkpoint-last.pth").read_bytes()
+    resume(run_dir)
+    assert (run_dir / "checkpoint-last.pth").read_bytes() == before
+    assert len(read_metrics(run_dir)) == 1
+
+
+def test_a_checkpoint_is_all_that_a_test_needs(train, evaluate, offline, tmp_path):
+    run_dir = train("config.json", "trainer.epochs=1", *offline)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (run_dir / "model_best.pth").rename(elsewhere / "renamed.pth")
+    results = evaluate(elsewhere / "renamed.pth")
+    assert results["n_samples"] > 0 and "loss" in results
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["renamed.pth", "test_metrics.json"]
+    assert evaluate(elsewhere / "renamed.pth") == results
+    batch_size_changed = evaluate(elsewhere / "renamed.pth", "data_loader.args.batch_size=7")
+    assert batch_size_changed == pytest.approx(results, rel=1e-5)
+
+
+def test_check_writes_nothing(offline, tmp_path, capsys):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "train.py",
+            "-c",
+            "config.json",
+            "--check",
+            "-s",
+            f"trainer.save_dir={tmp_path}/saved",
+            *offline,
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Everything works" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_with_its_code_and_a_checkpoint(tmp_path, resume, offline, read_metrics, number, code):
+    settings = ["trainer.epochs=100000", "trainer.early_stop=0", f"trainer.save_dir={tmp_path}", "lr_scheduler=null"]
+    command = [sys.executable, "train.py", "-c", "config.json", "--run-id", "run", "-s", *settings, *offline]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/run/checkpoint-last.pth")) and process.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        time.sleep(0.05)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == code, output
+    assert "Traceback" not in output
+    [run_dir] = tmp_path.glob("*/run")
+    checkpoint = load_checkpoint(run_dir / "checkpoint-last.pth")
+    assert [record["epoch"] for record in read_metrics(run_dir)] == list(range(1, checkpoint["epoch"] + 1))
+    resume(run_dir, f"trainer.epochs={checkpoint['epoch'] + 2}")
+    assert len(read_metrics(run_dir)) == checkpoint["epoch"] + 2
+
+
+def test_parallel_launches_get_folders_of_their_own(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from logger.run_dir import create_run_dir\n"
+        "print(create_run_dir(Path(sys.argv[1]), 'name'))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    launches = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(20)]
+    folders = [launch.communicate()[0].strip() for launch in launches]
+    assert len(set(folders)) == 20 and all(Path(folder).is_dir() for folder in folders)

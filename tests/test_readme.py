@@ -1,0 +1,95 @@
+"""The README's commands and blocks work as they stand."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parse_config import ConfigError, ConfigParser, apply_settings, read_json
+from utils.check_config import KEYS, OBJECTS
+
+PROJECT = Path(__file__).resolve().parent.parent
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+MAKE, START, EVERYDAY = (block.splitlines() for block in blocks("bash"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, so that the commands can be run word for word without leaving runs here."""
+    leave_out = shutil.ignore_patterns(".*", "saved", "data", "__pycache__")
+    return shutil.copytree(PROJECT, tmp_path_factory.mktemp("readme") / "project", ignore=leave_out)
+
+
+def run(project: Path, command: str) -> str:
+    """Run a command with this Python in the place of `python`; returns what it prints."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}  # the tests may share the cores with others
+    done = subprocess.run(command.split(), cwd=project, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_commands_run_in_the_order_of_the_page(project):
+    train, test, tensorboard = START
+    assert tensorboard.startswith("tensorboard --logdir")
+    run(project, train)
+    printed = run(project, test)
+    results = json.loads((project / "saved/Digits_MLP/first/test_metrics.json").read_text())
+    best = max(json.loads(line)["val_accuracy"]
+               for line in (project / "saved/Digits_MLP/first/metrics.jsonl").read_text().splitlines())  # fmt: skip
+    assert results["accuracy"] >= 0.97 and best >= 0.97
+    [shown] = [block for block in blocks("text") if "n_samples" in block]
+    names = re.findall(r"^ {4}(\w+)", shown, re.MULTILINE)
+    assert names == list(results) == re.findall(r"^ {4}(\w+)", printed, re.MULTILINE)
+
+    assert "--check" in EVERYDAY[0]
+    for command in EVERYDAY:
+        run(project, command)
+    assert (project / "../my-project/train.py").is_file()
+
+
+def test_make_has_the_two_targets(project):
+    for command in MAKE:
+        target = command.removeprefix("make ")
+        assert f"\n{target}: .venv/installed" in (project / "Makefile").read_text()
+        run(project, f"make --dry-run {target}")
+
+
+def test_ci_runs_the_readmes_test_command():
+    assert (PROJECT / ".ci" / "run").read_text().rstrip().endswith(MAKE[1])
+
+
+def test_the_config_shown_is_right():
+    [config] = blocks("json")
+    ConfigParser(json.loads(config))
+
+
+def test_every_key_is_explained():
+    for key in [*KEYS, *OBJECTS]:
+        assert f"`{key}`" in README, key
+
+
+def test_the_message_shown_is_the_message():
+    [shown] = [block for block in blocks("text") if block.startswith("error:")]
+    config = read_json(PROJECT / "config.json")
+    apply_settings(config, ["trainer.epoch=3", "optimizer.type=adamw"])
+    with pytest.raises(ConfigError) as error:
+        ConfigParser(config, "config.json")
+    for line, real in zip(shown.splitlines(), f"error: {error.value}".splitlines(), strict=True):
+        assert real.startswith(line.removesuffix("..."))
+
+
+def test_the_paths_named_exist():
+    for path in re.findall(r"`((?:tests|docs|benchmarks|tools|model|base|utils|logger)/[\w/.]*)`", README):
+        assert (PROJECT / path).exists() or "mine" in path, path
