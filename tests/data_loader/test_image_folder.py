@@ -137,8 +137,10 @@ def test_an_image_cut_off_behind_its_header_is_named_when_it_is_read(folder, num
     path = folder / "train" / "dog" / "x.jpg"
     write_image(path, 50, size=(200, 200))
     path.write_bytes(path.read_bytes()[:-500])
+    images = loader(folder, num_workers=num_workers)
     with pytest.raises(UserError, match=r"x\.jpg cannot be read as an image"):
-        list(loader(folder, num_workers=num_workers))
+        list(images)
+    images.close()
 
 
 def test_images_of_different_sizes_come_with_advice(folder):

@@ -10,25 +10,23 @@ from model.cnn import CNN
 from model.loss import cross_entropy
 from model.transfer import TransferCNN
 from trainer import Trainer
-from utils.checkpoint import save_checkpoint
 
 NET = {"channels": [4, 8], "image_size": 8}
 
 
-def fit(model, classes):
+def fit(model, classes, run_dir=None):
     learning = [p for p in model.parameters() if p.requires_grad]
     loader = DigitsDataLoader(32, classes=classes, n_samples=200)
     trainer = Trainer(model, cross_entropy, (), torch.optim.AdamW(learning, lr=0.01), loader, epochs=2)
-    trainer.train()
-    return trainer
+    trainer.train(run_dir)
 
 
 @pytest.fixture(scope="module")
 def stage1(tmp_path_factory):
-    path = tmp_path_factory.mktemp("stage1") / "model_best.pth"
-    trainer = fit(CNN(**NET, num_classes=5), [0, 1, 2, 3, 4])
-    save_checkpoint(trainer.state_dict(), path)
-    return path, trainer.model
+    run_dir = tmp_path_factory.mktemp("stage1")
+    model = CNN(**NET, num_classes=5)
+    fit(model, [0, 1, 2, 3, 4], run_dir)
+    return run_dir / "checkpoint-last.pth", model
 
 
 def test_only_the_head_learns_and_the_features_are_stage_1s_bit_by_bit(stage1):
