@@ -14,6 +14,7 @@ def test_200_images_are_enough_with_the_features_of_stage_1_but_not_from_scratch
     stage1 = train(STAGE1, *common, "trainer.epochs=2", "lr_scheduler.args.T_max=2", run_id="stage1")  # 6 in the config
     checkpoint = stage1 / "model_best.pth"
 
+    common += ("trainer.epochs=15", "lr_scheduler.args.T_max=15")  # 30 in the config
     transfer = train(STAGE2, *common, f"arch.args.checkpoint={checkpoint}", run_id="transfer")
     arguments = read_json(Path(STAGE2))["arch"]["args"]
     del arguments["checkpoint"]
