@@ -27,7 +27,7 @@ class MetricTracker:
     device: where the batches lie.
 
     `update` only keeps references. Metrics are computed for up to 64 batches at once and stay on the device, so a step
-    neither pays for them nor waits for the GPU; `compute` sums them in float64.
+    neither pays for them nor waits for the GPU; `compute` reads and sums them.
     """
 
     def __init__(self, metrics: Iterable[Metric], device: torch.device | str = "cpu"):
@@ -63,10 +63,12 @@ class MetricTracker:
         n_samples = sum(size * len(losses) for size, losses, _ in self._groups)
         if n_samples == 0:
             return dict.fromkeys(self.names, math.nan)
-        means = [sum(losses.sum(dtype=torch.float64) * size for size, losses, _ in self._groups)]
-        for i in range(len(self.means)):
-            means.append(sum(values[i] * (size * len(losses)) for size, losses, values in self._groups))
-        values = dict(zip(self._mean_names, (torch.stack(means) / n_samples).tolist(), strict=True))
+        sums = [0.0] * len(self._mean_names)
+        for size, losses, means in self._groups:
+            sums[0] += size * sum(losses.tolist())
+            for i, mean in enumerate(means, start=1):
+                sums[i] += size * len(losses) * mean.item()
+        values = {name: total / n_samples for name, total in zip(self._mean_names, sums, strict=True)}
         for metric in self.wholes:
             output, target = (torch.cat(parts).cpu() for parts in zip(*self._epoch, strict=True))
             values[metric.__name__] = float(metric(output, target))
