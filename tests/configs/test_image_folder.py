@@ -1,6 +1,7 @@
 """The two examples on folders of images, on the tiles that the docs cut out of two photos."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,13 @@ def test_torchvision_finetune_runs_offline_from_a_local_weights_file(
     assert "arch: weights:" in message and "layer4.1.bn2.bias is missing" in message
     path.unlink()
     assert evaluate(run_dir, "arch.args.weights=null") == results
+
+
+def test_an_unreadable_image_and_an_unknown_transform_end_with_their_cause(refused, images, tmp_path):
+    folder = shutil.copytree(images, tmp_path / "images")
+    (folder / "train" / "china" / "0_0.png").write_text("no image")
+    command = ("train", "-c", "configs/image_folder.json", "-s", f"data_loader.args.data_dir={folder}")
+    message = refused(*command)
+    assert message.startswith("error: data_loader: 1 of 260 images cannot be read") and "china/0_0.png" in message
+    message = refused(*command, "data_loader.args.transforms.0.type=Resise")
+    assert "data_loader: transforms.0.type: 'Resise' is unknown, did you mean 'Resize'?" in message

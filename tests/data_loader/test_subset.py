@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from data_loader.digits import DigitsDataLoader
 from data_loader.subset import choose_samples
 
 LABELS = torch.tensor([3, 5, 5, 4, 3, 5, 4, 5, 3, 5, 5, 5] * 10)  # 60 % are class 5
@@ -42,15 +41,3 @@ def test_so_many_samples_always_the_same_with_the_same_share_of_each_class():
 def test_what_is_not_there_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         choose_samples(LABELS, **arguments)
-
-
-def test_the_digits_keep_image_and_label_together_and_all_test_images():
-    everything = DigitsDataLoader(2000, shuffle=False).samples
-    chosen = DigitsDataLoader(2000, classes=[7, 8], n_samples=50).samples
-    assert len(chosen) == 50
-    for image, number in zip(chosen.data, chosen.target, strict=True):
-        [index] = (everything.data == image).flatten(1).all(dim=1).nonzero()
-        assert everything.target[index] == 7 + number
-    all_test_labels = DigitsDataLoader(2000, training=False).samples.target
-    n_test = DigitsDataLoader(2000, training=False, classes=[7, 8], n_samples=50).n_samples
-    assert n_test == ((all_test_labels == 7) | (all_test_labels == 8)).sum() > 50
