@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from base import BaseDataLoader, InMemoryDataset
+from data_loader.subset import choose_samples
 
 TEST_SHARE = 0.2
 PIXEL_MAX = 16.0
@@ -14,19 +15,27 @@ class DigitsDataLoader(BaseDataLoader):
     """Batches of (data, target): float32 (batch, 1, 8, 8) in [0, 1] and int64 (batch,).
 
     training: the training part; False: the test part, a fixed fifth of the images with the same share of each class.
+    classes: the digits to use, numbered anew in this order; by default all. See choose_samples.
+    n_samples: use only so many images of the training part, always the same ones; by default all.
     options: those of BaseDataLoader.
 
     Source: UCI's "Optical Recognition of Handwritten Digits", the part that `sklearn.datasets.load_digits` holds.
     """
 
-    def __init__(self, batch_size: int, training: bool = True, **options: Any):
+    def __init__(
+        self,
+        batch_size: int,
+        training: bool = True,
+        classes: list[int] | None = None,
+        n_samples: int | None = None,
+        **options: Any,
+    ):
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
         images, labels = load_digits(return_X_y=True)
         parts = train_test_split(images, labels, test_size=TEST_SHARE, random_state=0, stratify=labels)
         data, target = (parts[0], parts[2]) if training else (parts[1], parts[3])
-        dataset = InMemoryDataset(
-            torch.from_numpy(data).float().div(PIXEL_MAX).view(-1, 1, 8, 8), torch.from_numpy(target).long()
-        )
-        super().__init__(dataset, batch_size, training=training, **options)
+        indices, target = choose_samples(torch.from_numpy(target).long(), classes, n_samples if training else None)
+        data = torch.from_numpy(data)[indices].float().div(PIXEL_MAX).view(-1, 1, 8, 8)
+        super().__init__(InMemoryDataset(data, target), batch_size, training=training, **options)

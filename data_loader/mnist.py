@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from base import BaseDataLoader, InMemoryDataset
+from data_loader.subset import choose_samples
 
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
 
@@ -18,6 +19,8 @@ class MnistDataLoader(BaseDataLoader):
     data_dir: the folder that holds, or shall hold, MNIST/raw/train-images-idx3-ubyte and the other three files.
     training: the training images; False: the test images.
     download: fetch the files if they are not there.
+    classes: the digits to use, numbered anew in this order; by default all. See choose_samples.
+    n_samples: use only so many training images, always the same ones; by default all.
     options: those of BaseDataLoader.
 
     The images stay bytes in memory; a batch is standardized when it is read. Raises FileNotFoundError when the files
@@ -25,10 +28,19 @@ class MnistDataLoader(BaseDataLoader):
     """
 
     def __init__(
-        self, data_dir: str | Path, batch_size: int, training: bool = True, download: bool = True, **options: Any
+        self,
+        data_dir: str | Path,
+        batch_size: int,
+        training: bool = True,
+        download: bool = True,
+        classes: list[int] | None = None,
+        n_samples: int | None = None,
+        **options: Any,
     ):
         mnist = _read(Path(data_dir), training, download)
-        dataset = InMemoryDataset(mnist.data.unsqueeze(1), mnist.targets, standardize)
+        indices, target = choose_samples(mnist.targets, classes, n_samples if training else None)
+        images = mnist.data.unsqueeze(1)[indices]
+        dataset = InMemoryDataset(images, target, standardize)
         super().__init__(dataset, batch_size, training=training, **options)
 
 

@@ -24,3 +24,15 @@ def test_a_batch_is_images_in_0_to_1_and_class_numbers():
     assert (data.shape, data.dtype) == ((7, 1, 8, 8), torch.float32)
     assert (target.shape, target.dtype) == ((7,), torch.int64)
     assert data.min() == 0 and 0.9 < data.max() <= 1
+
+
+def test_a_choice_keeps_image_and_label_together_and_all_test_images():
+    everything = DigitsDataLoader(2000, shuffle=False).samples
+    chosen = DigitsDataLoader(2000, classes=[7, 8], n_samples=50).samples
+    assert len(chosen) == 50
+    for image, number in zip(chosen.data, chosen.target, strict=True):
+        [index] = (everything.data == image).flatten(1).all(dim=1).nonzero()
+        assert everything.target[index] == 7 + number
+    all_test_labels = DigitsDataLoader(2000, training=False).samples.target
+    n_test = DigitsDataLoader(2000, training=False, classes=[7, 8], n_samples=50).n_samples
+    assert n_test == ((all_test_labels == 7) | (all_test_labels == 8)).sum() > 50

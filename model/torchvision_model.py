@@ -1,0 +1,87 @@
+"""Fine-tuning: a network of torchvision, frozen, with a new last layer."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from base import BaseModel
+from utils.check_config import did_you_mean
+from utils.checkpoint import load_model
+from utils.errors import UserError
+
+WITHOUT_LOADING = (
+    "To test or resume a run that was trained before, which holds all its weights itself, add -s arch.args.weights=null"
+)
+
+
+class TorchvisionModel(BaseModel):
+    """A classifier of torchvision whose features stay as they are; only a new last layer learns.
+
+    backbone: its name in torchvision.models, such as "resnet18" or "vit_b_16".
+    weights: "DEFAULT": torchvision's best, downloaded once and checked against their hash; or the path of a state_dict
+        file, whose last layer is not used. None: random ones, for a model whose weights come from its own checkpoint.
+
+    forward: (batch, 3, height, width), standardized as the weights expect -> (batch, num_classes), scores.
+    Raises ValueError for an unknown backbone, one without a linear layer at its end, and weights that do not fit.
+    """
+
+    def __init__(self, backbone: str, num_classes: int, weights: str | None):
+        super().__init__()
+        self.features = _build(backbone, download=weights == "DEFAULT")
+        name = _last_linear(self.features, backbone)
+        self.classifier = nn.Linear(self.features.get_submodule(name).in_features, num_classes)
+        self.features.set_submodule(name, nn.Identity())
+        if weights not in (None, "DEFAULT"):
+            _load_features(self.features, Path(weights), without=f"{name}.")
+        self.features.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> BaseModel:
+        """As ever, but the features stay in evaluation mode: their batch normalization must not learn either."""
+        super().train(mode)
+        self.features.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x))
+
+
+def _build(backbone: str, download: bool) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)  # the classifiers; detection and the like are in modules of their own
+    if backbone not in known:
+        nearest = did_you_mean(backbone, known)
+        raise ValueError(f"backbone {backbone!r} is unknown{nearest}; torchvision has {', '.join(known)}")
+    try:
+        return models.get_model(backbone, weights="DEFAULT" if download else None)
+    except (OSError, RuntimeError) as error:  # no network; a file whose hash is wrong
+        raise ValueError(
+            f'weights: torchvision\'s weights of {backbone} cannot be had ({error}). Without a network, set "weights" '
+            f"to the path of a state_dict file. {WITHOUT_LOADING}"
+        ) from error
+
+
+def _last_linear(network: nn.Module, backbone: str) -> str:
+    """The name of the layer that makes the scores: `fc`, `classifier.6`, `heads.head`, ..."""
+    name, layer = [*network.named_modules()][-1]
+    if not isinstance(layer, nn.Linear):
+        raise ValueError(f"backbone {backbone!r} does not end in a linear layer that could be replaced")
+    return name
+
+
+def _load_features(features: nn.Module, path: Path, without: str) -> None:
+    if not path.is_file():
+        raise ValueError(f"weights: {path}: no such file. {WITHOUT_LOADING}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or foreign file makes the unpickler raise, it is refused
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"weights: {path} cannot be loaded safely (tensors only): {reason}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"weights: {path} is not a state_dict, which maps names to tensors")
+    try:
+        load_model(features, {key: value for key, value in state.items() if not key.startswith(without)})
+    except UserError as error:
+        raise ValueError(f"weights: {path}: {error}") from error

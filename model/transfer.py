@@ -1,0 +1,48 @@
+"""Transfer learning from an earlier run."""
+
+from pathlib import Path
+from typing import Any
+
+from base import BaseModel
+from model.cnn import CNN
+from utils.checkpoint import load_checkpoint, load_model
+from utils.errors import UserError
+
+
+class TransferCNN(CNN):
+    """A CNN whose features come from another CNN's checkpoint and stay as they are; only its linear layer learns.
+
+    checkpoint: the other run's checkpoint, such as saved/<name>/<run_id>/model_best.pth. None: load nothing, for a
+        model whose weights come from its own checkpoint, as when it is tested.
+    cnn: arguments of CNN. `num_classes` and `dropout` are free, the others must be the other run's.
+
+    Raises ValueError when the checkpoint is missing, damaged or from another architecture.
+    """
+
+    def __init__(self, checkpoint: str | None, **cnn: Any):
+        super().__init__(**cnn)
+        if checkpoint is not None:
+            self._load_features(Path(checkpoint))
+        self.features.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> BaseModel:
+        """As ever, but the features stay in evaluation mode: their batch normalization must not learn either."""
+        super().train(mode)
+        self.features.eval()
+        return self
+
+    def _load_features(self, path: Path) -> None:
+        try:
+            state = load_checkpoint(path)["model"]
+        except UserError as error:
+            raise ValueError(
+                f"checkpoint: {error}. Train the first stage before this one. To test or resume a run of this one, "
+                "which holds all its weights itself, add -s arch.args.checkpoint=null"
+            ) from error
+        prefix = "features."
+        features = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        try:
+            load_model(self.features, features)
+        except UserError as error:
+            raise ValueError(f"checkpoint: {path}: {error}") from error

@@ -1,0 +1,79 @@
+"""The two examples on folders of images, on the tiles that the docs cut out of two photos."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import models
+
+from utils.checkpoint import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """data/images, made by the code in docs/examples/images.md."""
+    folder = tmp_path_factory.mktemp("project")
+    page = Path("docs/examples/images.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        exec(code, {})
+    return folder / "data" / "images"
+
+
+def test_image_folder_tells_the_photos_apart(train, evaluate, images):
+    run_dir = train(
+        "configs/image_folder.json",
+        f"data_loader.args.data_dir={images}",
+        "data_loader.args.num_workers=0",
+        "trainer.epochs=4",
+        "trainer.tensorboard=false",
+    )
+    results = evaluate(run_dir)
+    assert results["n_samples"] == 260
+    assert results["accuracy"] > 0.75  # the classes are equally large
+
+
+def test_torchvision_finetune_runs_offline_from_a_local_weights_file(
+    train, evaluate, refused, read_metrics, images, tmp_path
+):
+    torch.manual_seed(0)
+    weights = models.resnet18().state_dict()
+    path = tmp_path / "resnet18.pth"
+    torch.save(weights, path)
+    small = [{"type": "Resize", "args": {"size": [32, 32]}}]
+    settings = (
+        f"data_loader.args.data_dir={images}",
+        f"data_loader.args.transforms={small}".replace("'", '"'),
+        f"data_loader.args.eval_transforms={small}".replace("'", '"'),
+        "data_loader.args.num_workers=0",
+        "trainer.epochs=2",
+        "trainer.tensorboard=false",
+    )
+    run_dir = train("configs/torchvision_finetune.json", *settings, f"arch.args.weights={path}")
+    results = evaluate(run_dir)
+    assert results["n_samples"] == 260
+    first, last = read_metrics(run_dir)
+    assert last["loss"] < first["loss"]
+    for name, value in load_checkpoint(run_dir / "checkpoint-last.pth")["model"].items():
+        if name.startswith("features."):
+            assert torch.equal(value, weights[name.removeprefix("features.")])
+
+    del weights["layer4.1.bn2.bias"]
+    torch.save(weights, path)
+    message = refused("train", "-c", "configs/torchvision_finetune.json", "-s", *settings, f"arch.args.weights={path}")
+    assert "arch: weights:" in message and "layer4.1.bn2.bias is missing" in message
+    path.unlink()
+    assert evaluate(run_dir, "arch.args.weights=null") == results
+
+
+def test_an_unreadable_image_and_an_unknown_transform_end_with_their_cause(refused, images, tmp_path):
+    folder = shutil.copytree(images, tmp_path / "images")
+    (folder / "train" / "china" / "0_0.png").write_text("no image")
+    command = ("train", "-c", "configs/image_folder.json", "-s", f"data_loader.args.data_dir={folder}")
+    message = refused(*command)
+    assert message.startswith("error: data_loader: 1 of 260 images cannot be read") and "china/0_0.png" in message
+    message = refused(*command, "data_loader.args.transforms.0.type=Resise")
+    assert "data_loader: transforms.0.type: 'Resise' is unknown, did you mean 'Resize'?" in message
