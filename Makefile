@@ -10,7 +10,7 @@ train: .venv/installed
 	.venv/bin/python train.py -c config.json
 
 test: .venv/installed-dev
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -n auto --maxprocesses 4
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

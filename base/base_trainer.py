@@ -160,7 +160,7 @@ class BaseTrainer(ABC):
     # ------------------------------------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs, beside its config, to go on as if it had never stopped. Subclasses add to it."""
+        """All that a resumed run needs, beside its config, to go on as if it had never stopped. Subclasses add keys."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -80,8 +80,7 @@ class Trainer(BaseTrainer):
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
-        if not self.model.training:  # it walks through all modules: too slow for an epoch of one tiny batch
-            self.model.train()
+        self.model.train()
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._progress(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
             loss, output, target = self.train_step(self.to_device(batch))

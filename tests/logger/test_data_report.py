@@ -50,6 +50,12 @@ def test_what_is_off_is_named(caplog, data, target, words):
     assert len(warnings) == 1
 
 
+@pytest.mark.parametrize("kind", [InMemoryDataset, TensorDataset])
+def test_data_that_are_sorted_by_class_are_looked_at_evenly(caplog, kind):
+    target = torch.arange(2).repeat_interleave(5000)
+    assert look_at(caplog, good.repeat(167, 1)[:10000], target, kind)[1] == []
+
+
 def test_looking_draws_nothing(caplog):
     before = torch.get_rng_state()
     look_at(caplog, good, classes, TensorDataset)
