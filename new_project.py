@@ -9,6 +9,7 @@ import ast
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from parse_config import ConfigError, read_json
 from utils import catalog
@@ -74,6 +75,7 @@ def files_to_copy(config: dict) -> list[Path]:
     files |= {PROJECT / room / name for room in ROOMS for name in CORE_OF_ROOMS}
     for path in needed_by(config):
         files |= {path, PROJECT / "tests" / path.parent.name / f"test_{path.name}"}
+    files |= data_files(config)
     return sorted(path.relative_to(PROJECT) for path in files if path.is_file())
 
 
@@ -94,6 +96,14 @@ def needed_by(config: dict) -> set[Path]:
             found.add(path)
             waiting += imports_from_rooms(path)
     return found
+
+
+def data_files(value: Any) -> set[Path]:
+    """The project's own files, such as a small table, that a config's texts name."""
+    if isinstance(value, dict | list):
+        return set().union(*map(data_files, value.values() if isinstance(value, dict) else value))
+    path = (PROJECT / value).resolve() if isinstance(value, str) else PROJECT
+    return {path} if path.is_file() and PROJECT in path.parents else set()
 
 
 def imports_from_rooms(path: Path) -> list[Path]:

@@ -53,17 +53,18 @@ def train(tmp_path: Path) -> Callable[..., Path]:
 def offline(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The settings with which config.json runs without a network.
 
-    A loader that reads files says how: `offline_settings(folder)` in the tests of its module makes them.
+    A loader that reads files, and a model that reads weights, say how: `offline_settings(folder)` in their tests.
     """
     from parse_config import read_json
     from utils import catalog
 
-    loader = read_json(PROJECT / "config.json")["data_loader"]["type"]
-    module = catalog.definitions("data_loader")[loader].path.stem
-    tests = load_script(f"tests/data_loader/test_{module}")
-    if not hasattr(tests, "offline_settings"):
-        return []
-    return tests.offline_settings(tmp_path_factory.mktemp("data"))
+    config, settings = read_json(PROJECT / "config.json"), []
+    for key, package in (("data_loader", "data_loader"), ("arch", "model")):
+        module = catalog.definitions(package)[config[key]["type"]].path.stem
+        tests = f"tests/{package}/test_{module}"
+        make = getattr(load_script(tests), "offline_settings", None) if (PROJECT / f"{tests}.py").exists() else None
+        settings += make(tmp_path_factory.mktemp(package)) if make else []
+    return settings
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ import torch
 
 from utils.checkpoint import load_checkpoint
 
+# What these tests look at, whatever the example.
+WATCHED = ["trainer.monitor=min val_loss", "data_loader.args.validation_split=0.2"]
+
 
 def without_seconds(records: list[dict]) -> list[dict]:
     return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
@@ -35,7 +38,9 @@ def flat(value):
 
 
 def test_a_run_leaves_the_files_that_were_promised(train, offline, read_metrics):
-    run_dir = train("config.json", "trainer.epochs=3", "trainer.save_period=2", "trainer.tensorboard=true", *offline)
+    run_dir = train(
+        "config.json", "trainer.epochs=3", "trainer.save_period=2", "trainer.tensorboard=true", *WATCHED, *offline
+    )
     assert {path.name for path in run_dir.iterdir()} >= {
         "config.json",
         "train.log",
@@ -59,7 +64,7 @@ def test_a_run_leaves_the_files_that_were_promised(train, offline, read_metrics)
 
 def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(train, resume, offline, read_metrics):
     """Epochs 1-6 against 1-3 and then 4-6: weights, optimizer, scheduler, random state, metrics, best."""
-    settings = ["trainer.early_stop=5", "trainer.save_period=3", *offline]
+    settings = ["trainer.early_stop=5", "trainer.save_period=3", *WATCHED, *offline]
     straight = train("config.json", "trainer.epochs=6", *settings, run_id="straight")
     stopped = train("config.json", "trainer.epochs=3", *settings, run_id="stopped")
     torch.rand(5)
@@ -90,7 +95,7 @@ def test_a_finished_run_has_nothing_left_to_train(train, resume, offline, read_m
 
 
 def test_a_checkpoint_is_all_that_a_test_needs(train, evaluate, offline, tmp_path):
-    run_dir = train("config.json", "trainer.epochs=1", *offline)
+    run_dir = train("config.json", "trainer.epochs=1", *WATCHED, *offline)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (run_dir / "model_best.pth").rename(elsewhere / "renamed.pth")

@@ -1,9 +1,18 @@
 import re
+from pathlib import Path
 
+import joblib
+import numpy as np
 import pytest
 import torch
 
-from data_loader.california import CaliforniaHousingDataLoader
+from data_loader.california import FILE_NAME, CaliforniaHousingDataLoader
+
+
+def offline_settings(folder: Path) -> list[str]:
+    """With which a config with this loader runs without a network: made-up districts in scikit-learn's file format."""
+    joblib.dump(np.random.default_rng(0).uniform(1, 10, (500, 9)), folder / FILE_NAME)
+    return [f"data_loader.args.data_home={folder}"]
 
 
 @pytest.fixture

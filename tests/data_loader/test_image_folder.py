@@ -19,12 +19,22 @@ def write_image(path, value, size=(12, 10)):
     Image.fromarray(image).save(path)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    for part, n_images in (("train", 10), ("test", 4)):
+def write_images(folder, n_train=10):
+    for part, n_images in (("train", n_train), ("test", 4)):
         for number, name in enumerate(["cat", "dog"]):
             for i in range(n_images):
-                write_image(tmp_path / part / name / f"{i}.png", value=100 * number + i)
+                write_image(folder / part / name / f"{i}.png", value=100 * number + i)
+
+
+def offline_settings(folder):
+    """With which a config with this loader runs: two classes of small images."""
+    write_images(folder, n_train=40)
+    return [f"data_loader.args.data_dir={folder}", "data_loader.args.num_workers=0"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_images(tmp_path)
     return tmp_path
 
 

@@ -5,6 +5,11 @@ from torchvision import models
 from model.torchvision_model import TorchvisionModel
 
 
+def offline_settings(folder):
+    """With which a config with this model runs without trained weights."""
+    return ["arch.args.weights=null"]
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A local weights file: a resnet18 with random weights."""
