@@ -73,9 +73,7 @@ def files_to_copy(config: dict) -> list[Path]:
     """The core's files, and those of the example with the tests that mirror them, relative to the project."""
     files = {path for entry in WHOLE for path in files_below(PROJECT / entry)}
     files |= {PROJECT / room / name for room in ROOMS for name in CORE_OF_ROOMS}
-    for path in needed_by(config):
-        files |= {path, PROJECT / "tests" / path.parent.name / f"test_{path.name}"}
-    files |= data_files(config)
+    files |= needed_by(config) | data_files(config)
     return sorted(path.relative_to(PROJECT) for path in files if path.is_file())
 
 
@@ -85,7 +83,7 @@ def files_below(path: Path) -> list[Path]:
 
 
 def needed_by(config: dict) -> set[Path]:
-    """The files of the rooms that define what the config names, and those that they import."""
+    """The files of the rooms that define what the config names, their tests, and the files that those import."""
     named = [(OBJECTS[key].package, config[key]["type"]) for key in ("arch", "data_loader")]
     named.append((TRAINER.package, config["trainer"]["type"]))
     found: set[Path] = set()
@@ -94,7 +92,8 @@ def needed_by(config: dict) -> set[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += imports_from_rooms(path)
+            tests = PROJECT / "tests" / path.parent.name / f"test_{path.name}"
+            waiting += [*imports_from_rooms(path), *([tests] if tests.is_file() else [])]
     return found
 
 
@@ -107,11 +106,11 @@ def data_files(value: Any) -> set[Path]:
 
 
 def imports_from_rooms(path: Path) -> list[Path]:
-    """The files of the rooms that a file imports."""
+    """The files of the rooms, and of tools, that a file imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
     files = [PROJECT.joinpath(*module.split(".")).with_suffix(".py") for module in modules]
-    return [file for file in files if file.parent.name in ROOMS and file.is_file()]
+    return [file for file in files if file.parent.name in (*ROOMS, "tools") and file.is_file()]
 
 
 if __name__ == "__main__":

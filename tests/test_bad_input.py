@@ -59,7 +59,7 @@ SETTINGS = {
                                         ["ReduceLROnPlateau with mode 'min' needs a monitor"]),
     "a setting that is none": (["trainer.epochs"], ["'trainer.epochs' is not KEY=VALUE"]),
     "a setting of nowhere": (["optimzer.args.lr=1"], ["has no 'optimzer', did you mean 'optimizer'?"]),
-    "a setting inside a number": (["n_gpu.x=1"], ["n_gpu is 1, which has no keys"]),
+    "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: n_gpu is ", "which has no keys"]),
 }  # fmt: skip
 
 
