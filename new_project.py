@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
 
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for path in files_to_copy(config):
+        for path in [*files_to_copy(config), *own_config(example)]:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PROJECT / path, target / path)
         shutil.copyfile(example, target / "config.json")
@@ -75,6 +75,12 @@ def files_to_copy(config: dict) -> list[Path]:
     files |= {PROJECT / room / name for room in ROOMS for name in CORE_OF_ROOMS}
     files |= needed_by(config) | data_files(config)
     return sorted(path.relative_to(PROJECT) for path in files if path.is_file())
+
+
+def own_config(example: Path) -> list[Path]:
+    """The example's place in configs/: its tests, and a later reader, look for it there."""
+    path = example.resolve()
+    return [path.relative_to(PROJECT)] if PROJECT / "configs" in path.parents else []
 
 
 def files_below(path: Path) -> list[Path]:

@@ -235,6 +235,13 @@ def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
         return build(*args, **kwargs)
     except (ValueError, OSError) as error:
         raise ConfigError(key, [str(error)]) from error
+    except RuntimeError as error:
+        if key not in (
+            "optimizer",
+            "lr_scheduler",
+        ):  # torch's own, which raise it for arguments that exclude each other
+            raise
+        raise ConfigError(key, [str(error)]) from error
 
 
 def _function(entry: str | dict[str, Any], expected: Object) -> Callable:

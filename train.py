@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     from logger.advice import name_overfitting
     from logger.data_report import report_data
     from logger.logger import setup_logging
-    from logger.run_dir import create_run_dir, describe_environment
+    from logger.run_dir import create_run_dir, record_environment
     from utils.device import prepare_device
     from utils.files import write_json
     from utils.seed import seed_everything
@@ -56,12 +56,12 @@ def main(argv: list[str] | None = None) -> None:
     if config.checkpoint:
         run_dir = config.resume.parent
     else:
-        run_dir = create_run_dir(Path(config["trainer"]["save_dir"]), config["name"], config.args.run_id)
+        run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     if config.checkpoint:
         trainer.resume(config.checkpoint)
     write_json(config.config, run_dir / "config.json")
-    write_json(describe_environment(str(device)), run_dir / "environment.json")
+    record_environment(run_dir, str(device))
     logger.debug("%s", model)
     logger.info("Training in %s on %s", run_dir, device)
     report_data(data_loader)

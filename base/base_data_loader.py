@@ -206,7 +206,10 @@ def split_indices(
     from sklearn.model_selection import train_test_split
 
     stratify = labels[indices] if labels is not None else None
-    parts = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
+    try:
+        parts = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
+    except ValueError as error:
+        raise ValueError(f"validation_split {validation_split} cannot be stratified: {error}") from error
     return tuple(torch.from_numpy(np.sort(part)) for part in parts)
 
 

@@ -22,7 +22,7 @@ class BaseDataset(Dataset, ABC):
 
 
 class InMemoryDataset(BaseDataset):
-    """Samples held in two tensors, which can be read a whole batch at a time.
+    """Samples held in two tensors (or NumPy arrays), which can be read a whole batch at a time.
 
     data: (n_samples, ...), kept in its own dtype, so that bytes stay bytes; target: (n_samples, ...).
     transform: called with the data of a whole batch, (batch, ...), on the way out.
@@ -31,8 +31,8 @@ class InMemoryDataset(BaseDataset):
     def __init__(self, data: Tensor, target: Tensor, transform: Callable[[Tensor], Tensor] | None = None):
         if len(data) != len(target):
             raise ValueError(f"{len(data)} samples but {len(target)} targets")
-        self.data = data
-        self.target = target
+        self.data = torch.as_tensor(data)
+        self.target = torch.as_tensor(target)
         self.transform = transform
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from logger.run_log import RunLog
 from utils.checkpoint import copy_checkpoint, load_model, save_checkpoint, snapshot
 from utils.errors import TrainingInterrupted, UserError
-from utils.resume import take_over_changes
+from utils.resume import take_over_changes, wind_forward
 from utils.seed import random_state, set_random_state
 
 SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
@@ -42,7 +43,7 @@ class BaseTrainer(ABC):
     tensorboard: write TensorBoard's files too.
     config: a plain dict, kept in the checkpoints.
 
-    Raises ValueError for a scheduler and a monitor that do not fit together.
+    Raises ValueError for a monitor that says no mode, and for one that does not fit the scheduler.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class BaseTrainer(ABC):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.epochs = epochs
+        if not re.fullmatch(r"off|(min|max) \S+", monitor):
+            raise ValueError(f'monitor {monitor!r} is not "off", "min METRIC" or "max METRIC"')
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
         self.early_stop = early_stop
         self.save_period = save_period
@@ -94,20 +97,28 @@ class BaseTrainer(ABC):
         run_dir: an existing folder for logs and checkpoints; None, as in a notebook: write nothing.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
-        self.run_dir = run_dir
+        self.run_dir = None if run_dir is None else Path(run_dir)
         if self._is_finished():
-            logger.info("Nothing left to train: %d epochs are done. Go on with -s trainer.epochs=N.", self.epoch)
+            logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
+                        "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
-        with RunLog(run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, self._noting_signals():
+        with RunLog(self.run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, self._noting_signals():
             try:
                 while not self._is_finished():
                     self.stop_if_asked()
                     start = time.perf_counter()
                     log = self._train_epoch(self.epoch + 1)
+                    if not isinstance(log, dict):
+                        raise TypeError(
+                            f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}"
+                        )
                     self._end_epoch(log, seconds=time.perf_counter() - start)
             except TrainingInterrupted as interrupted:
                 self._save(snapshot(self.state_dict()))
                 logger.warning("%s after step %d; go on with -r %s", interrupted, self.step, run_dir)
+                raise
+            except Exception:
+                self._save_best()
                 raise
             self._save(snapshot(self.state_dict()))
 
@@ -131,16 +142,23 @@ class BaseTrainer(ABC):
         return False
 
     def _end_epoch(self, log: dict[str, float], seconds: float) -> None:
+        log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
         self.batch = 0
         lr = self.optimizer.param_groups[0]["lr"]
         is_best = self._judge(log)
-        if isinstance(self.lr_scheduler, ReduceLROnPlateau):
-            self.lr_scheduler.step(log[self.monitor])
-        elif self.lr_scheduler is not None:
-            self.lr_scheduler.step()
+        self._step_scheduler(log)
         self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
         self._keep(is_best)
+
+    def _step_scheduler(self, log: dict[str, float]) -> None:
+        try:
+            if isinstance(self.lr_scheduler, ReduceLROnPlateau):
+                self.lr_scheduler.step(log[self.monitor])
+            elif self.lr_scheduler is not None:
+                self.lr_scheduler.step()
+        except ValueError as error:  # OneCycleLR beyond its last step
+            raise UserError(f"lr_scheduler: {error} (it is stepped once an epoch)") from error
 
     def _judge(self, log: dict[str, float]) -> bool:
         """Whether this epoch is the best so far. NaN and infinity never are."""
@@ -187,9 +205,17 @@ class BaseTrainer(ABC):
         set_random_state(state["random"])
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins."""
-        state, notes = take_over_changes(checkpoint, self.config, fresh=self.state_dict())
-        self.load_state_dict(state)
+        """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins.
+
+        Raises UserError when the checkpoint does not fit this trainer's model, optimizer or own state.
+        """
+        try:
+            if self.lr_scheduler is not None and not isinstance(self.lr_scheduler, ReduceLROnPlateau):
+                wind_forward(self.lr_scheduler, checkpoint["epoch"])
+            state, notes = take_over_changes(checkpoint, self.config, fresh=self.state_dict())
+            self.load_state_dict(state)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         for note in notes:
             logger.info(note)
         logger.info("Resumed after epoch %d, step %d.", self.epoch, self.step)
@@ -219,11 +245,14 @@ class BaseTrainer(ABC):
         if self.run_dir is None:
             return
         self.run_log.flush()
+        self._save_best()
+        save_checkpoint(state | {"config": self.config}, self.run_dir / "checkpoint-last.pth")
+        self._saved_at = time.monotonic()
+
+    def _save_best(self) -> None:
         if self._best_state is not None:
             save_checkpoint(self._best_state | {"config": self.config}, self.run_dir / "model_best.pth")
             self._best_state = None
-        save_checkpoint(state | {"config": self.config}, self.run_dir / "checkpoint-last.pth")
-        self._saved_at = time.monotonic()
 
     # ----------------------------------------------------------------------------------------------- signals
 

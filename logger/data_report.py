@@ -40,12 +40,13 @@ def _first_samples(data_loader: Any) -> Any:
     indices = data_loader.sampler.indices
     n_samples = min(len(indices), MAX_SAMPLES if data_loader.in_memory else MAX_SAMPLES_READ)
     indices = indices[torch.linspace(0, len(indices) - 1, n_samples).long()]  # data are often sorted by class
-    if data_loader.in_memory:
-        return data_loader.samples.get_batch(indices)
-    before = random_state()  # augmentation draws from it
-    samples = [data_loader.samples[index] for index in indices.tolist()]
-    set_random_state(before)
-    return data_loader.collate_fn(samples)
+    before = random_state()  # augmentation draws from it, and the training must not notice
+    try:
+        if data_loader.in_memory:
+            return data_loader.samples.get_batch(indices)
+        return data_loader.collate_fn([data_loader.samples[index] for index in indices.tolist()])
+    finally:
+        set_random_state(before)
 
 
 def _describe(batch: Tensor) -> str:

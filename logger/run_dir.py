@@ -1,5 +1,6 @@
 """The folder of a run: made when the run starts, and never shared by two runs."""
 
+import json
 import os
 import platform
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
+from utils.files import write_json
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
@@ -32,10 +34,24 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
                 return run_dir
             except FileExistsError:
                 if run_id is not None:
-                    raise UserError(f"--run-id {run_id}: {run_dir} exists; go on with it by -r {run_dir}") from None
+                    way = (
+                        f"go on with it by -r {run_dir}"
+                        if any(run_dir.glob("*.pth"))
+                        else "delete it: it is empty of checkpoints"
+                    )
+                    raise UserError(f"--run-id {run_id}: {run_dir} exists; {way}, or name another") from None
                 attempt += 1
     except OSError as error:
         raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
+
+
+def record_environment(run_dir: Path, device: str) -> None:
+    """Write environment.json; a resumed run adds to it what was different then."""
+    path, now = run_dir / "environment.json", describe_environment(device)
+    if path.exists():
+        first = json.loads(path.read_text(encoding="utf-8"))
+        now = first | {"resumed": [*first.get("resumed", []), now]}
+    write_json(now, path)
 
 
 def describe_environment(device: str) -> dict[str, Any]:

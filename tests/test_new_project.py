@@ -46,7 +46,7 @@ def test_every_example_can_be_copied(tmp_path, example):
     made = run("new_project.py", str(target), "--example", str(example))
     assert made.returncode == 0, made.stderr
     config = json.loads((target / "config.json").read_text())
-    assert config == json.loads(example.read_text())
+    assert config == json.loads(example.read_text()) == json.loads((target / "configs" / example.name).read_text())
     code = (
         "from parse_config import *; c = ConfigParser(read_json(Path('config.json')))\n"
         "for key in ('arch', 'data_loader'): catalog.definitions(OBJECTS[key].package)[c[key]['type']].load()\n"

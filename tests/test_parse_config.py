@@ -1,5 +1,6 @@
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parse_config import ConfigError, ConfigParser, apply_settings, parse_json, read_json
+from utils import catalog
 from utils.check_config import complete, find_faults
 from utils.errors import UserError
 
+PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")
+
+
+@pytest.fixture
+def project_file(tmp_path, monkeypatch):
+    """`project_file("model/mine.py", source)`: as if the project had that file too, or instead of its own."""
+    for room in ("base", "data_loader", "model", "trainer"):
+        shutil.copytree(PROJECT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(catalog, "PROJECT", tmp_path)
+    catalog.definitions.cache_clear()
+    yield lambda path, source: (tmp_path / path).write_text(source)
+    catalog.definitions.cache_clear()
 
 
 def changed(*settings: str) -> dict:
@@ -199,6 +213,26 @@ HOSTILE_TYPES = ["os.system", "__class__", "_Hidden", "torch.nn.Linear", "subpro
 def test_a_type_that_is_none_of_ours_is_refused(key, name):
     faults = find_faults(complete(changed(f"{key}={json.dumps({**CONFIG[key], 'type': name})}")))
     assert [fault for fault in faults if fault.startswith(f"{key}.type:")]
+
+
+def test_a_loader_must_take_the_flag_for_the_test_split_itself(project_file):
+    project_file("data_loader/mine.py", "from base import BaseDataLoader\nclass NoTest(BaseDataLoader):\n"
+                 "    def __init__(self, batch_size: int, **options):\n"
+                 "        super().__init__(None, batch_size, **options)\n")  # fmt: skip
+    faults = find_faults(complete(changed('data_loader={"type": "NoTest", "args": {"batch_size": 1}}')))
+    assert faults == ["data_loader.type: NoTest must take `training` (False: the test split) and hand it on"]
+
+
+def test_two_classes_of_one_name_are_a_fault(project_file):
+    project_file("model/mine.py", "from base import BaseModel\nclass MLP(BaseModel): ...\n")
+    assert "arch.type: MLP stands in mine.py and in mlp.py; rename one" in find_faults(complete(CONFIG))
+
+
+@pytest.mark.parametrize("name", ["lr", "seconds", "val_accuracy"])
+def test_a_metric_with_the_name_of_another_column_is_a_fault(project_file, name):
+    project_file("model/metric.py", f"def {name}(output, target): ...\n")
+    faults = find_faults(complete(changed(f'metrics=["{name}"]', "trainer.monitor=off")))
+    assert faults == [f"metrics: {name!r} is a column of the log already; rename the function"]
 
 
 def test_objects_are_built_with_arguments_and_overrides():

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
 from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
-from utils.errors import UserError
+from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker
+from utils.seed import random_state, set_random_state
 
 
 class Trainer(BaseTrainer):
@@ -50,6 +51,11 @@ class Trainer(BaseTrainer):
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self.metrics = list(metrics)
         self.train_metrics = MetricTracker(self.metrics, self.device)
+        for loader in (data_loader, valid_data_loader):
+            if not isinstance(loader, BaseDataLoader | None):
+                raise TypeError(
+                    f"a {type(loader).__name__} cannot be resumed; make a base.BaseDataLoader of its dataset"
+                )
         if data_loader is not None and len(data_loader) == 0:
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
         if data_loader is not None and valid_data_loader is None and self.monitor.startswith("val_"):
@@ -100,20 +106,27 @@ class Trainer(BaseTrainer):
         """The loss and the metrics over all samples of some batches, by name."""
         self.model.eval()
         metrics = MetricTracker(self.metrics, self.device)
-        for batch in self._progress(batches, "evaluate"):
-            metrics.update(*self.compute_loss(self.to_device(batch)))
-            self.stop_if_asked()
+        before = random_state()
+        try:
+            for batch in self._progress(batches, "evaluate"):
+                metrics.update(*self.compute_loss(self.to_device(batch)))
+                self.stop_if_asked()
+        except TrainingInterrupted:
+            set_random_state(before)  # the resumed run evaluates from the start
+            raise
         return metrics.compute()
 
     # ------------------------------------------------------------------------------------------------ helpers
 
     def to_device(self, batch: Any) -> Any:
-        """A tensor, or a list, tuple or dict of them, moved to the model's device."""
+        """A batch with its tensors, also those in lists, tuples and dicts, moved to the model's device."""
         if isinstance(batch, Tensor):
             return batch.to(self.device, non_blocking=True)
         if isinstance(batch, dict):
             return {key: self.to_device(value) for key, value in batch.items()}
-        return [self.to_device(part) for part in batch]
+        if isinstance(batch, list | tuple):
+            return [self.to_device(part) for part in batch]
+        return batch  # such as a file's name
 
     def check(self) -> None:
         """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
@@ -138,6 +151,8 @@ class Trainer(BaseTrainer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
+        if not 0 <= self.batch <= len(self.data_loader):
+            raise UserError(f"the checkpoint says batch {self.batch} of an epoch that has {len(self.data_loader)}")
         self.train_metrics.load_state_dict(state["train_metrics"])
 
     def _progress(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:

@@ -9,7 +9,7 @@ import ast
 import importlib
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Definition:
     path: Path
     is_function: bool
     bases: tuple[str, ...]
+    also_in: Path | None = None  # another file of the package that defines the same name
 
     def load(self) -> Any:
         """Import the one module that defines it and return it."""
@@ -58,20 +59,24 @@ class Definition:
             return self.is_function
         return kind in self.bases or (self.parent is not None and self.parent.is_a(kind))
 
+    def names_itself(self, parameter: str) -> bool:
+        """Whether its constructor, or one that it inherits within its package, spells a parameter out."""
+        own, _ = self._own_constructor
+        if parameter in {p.name for p in own}:
+            return True
+        return self.parent is not None and self.parent.package == self.package and self.parent.names_itself(parameter)
+
     @cached_property
     def parameters(self) -> tuple[list[Parameter], bool]:
         """What a call accepts, and whether it may accept more than the source shows.
 
         A constructor's **kwargs stands for the parameters of its base class that `super().__init__(...)` leaves open.
         """
-        tree = ast.parse(self.path.read_text(encoding="utf-8"), filename=str(self.path))
-        node = next(n for n in tree.body if getattr(n, "name", None) == self.name)
+        own, init = self._own_constructor
         if self.is_function:
-            return _own_parameters(node), node.args.kwarg is not None
-        init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+            return own, init.args.kwarg is not None
         if init is None:
             return self.parent.parameters if self.parent else ([], not {*self.bases} <= {"Module", "ABC"})
-        own = _own_parameters(init)[1:]  # without self
         if init.args.kwarg is None:
             return own, False
         call = _super_init_call(init)
@@ -81,6 +86,16 @@ class Definition:
         given = {k.arg for k in call.keywords} | {p.name for p in inherited[: len(call.args)]} | {p.name for p in own}
         return own + [p for p in inherited if p.name not in given], is_open
 
+    @cached_property
+    def _own_constructor(self) -> tuple[list[Parameter], ast.FunctionDef | None]:
+        """Parameters, without self, and source of the function or of the class's own __init__, if it has one."""
+        tree = ast.parse(self.path.read_text(encoding="utf-8"), filename=str(self.path))
+        node = next(n for n in tree.body if getattr(n, "name", None) == self.name)
+        if self.is_function:
+            return _own_parameters(node), node
+        init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        return (_own_parameters(init)[1:] if init else []), init
+
 
 @cache
 def definitions(package: str) -> dict[str, Definition]:
@@ -89,7 +104,8 @@ def definitions(package: str) -> dict[str, Definition]:
     for module, path in _files(package).items():
         for keyword, name, inside in _TOP_LEVEL.findall(path.read_text(encoding="utf-8")):
             bases = tuple(base.split(".")[-1].strip() for base in inside.split(",")) if keyword == "class" else ()
-            found.setdefault(name, Definition(name, package, module, path, keyword == "def", bases))
+            definition = Definition(name, package, module, path, keyword == "def", bases)
+            found[name] = replace(found[name], also_in=path) if name in found else definition
     return found
 
 

@@ -14,6 +14,9 @@ from typing import Any
 from utils import catalog
 
 REQUIRED = object()
+LOG_COLUMNS = ("epoch", "step", "loss", "lr", "seconds")
+# They need what JSON cannot say: a closure, sparse gradients, functions, other schedulers.
+NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ FOLDER_NAME = "a folder's name: no slash, no leading dot, at most 100 characters
 KEYS = {
     "name": Key(FOLDER_NAME, is_folder_name),
     "n_gpu": Key("an integer >= 0", _integer, 1),
-    "threads": Key("an integer >= 1, or null", lambda v: v is None or _integer(v, 1), None),
+    "threads": Key("an integer from 1 to 1024, or null", lambda v: v is None or (_integer(v, 1) and v <= 1024), None),
     "seed": Key("an integer from 0 to 2^32 - 1", lambda v: _integer(v) and v < 2**32, 123),
     "trainer.type": Key("a class name", lambda v: isinstance(v, str), "Trainer"),
     "trainer.args": Key("an object", lambda v: isinstance(v, dict), {}),
@@ -117,7 +120,9 @@ def find_faults(config: dict[str, Any]) -> list[str]:
     faults = _unknown_keys("", config, SECTIONS)
     trainer = config["trainer"]
     if not isinstance(trainer, dict):
-        return [*faults, f"trainer: {_show(trainer)} is not an object"]
+        faults.append(f"trainer: {_show(trainer)} is not an object")
+        trainer = complete({})["trainer"] | {"epochs": 1}
+        config = config | {"trainer": trainer}
     faults += _unknown_keys("trainer.", trainer, [key.split(".")[1] for key in KEYS if key.startswith("trainer.")])
     for path, key in KEYS.items():
         *section, last = path.split(".")
@@ -156,6 +161,8 @@ def _check_metrics(metrics: Any, expected: Object) -> list[str]:
     for i, metric in enumerate(metrics):
         faults += _check_object(f"metrics.{i}", metric, expected)
     names = metric_names(metrics)
+    taken = [name for name in names if name in LOG_COLUMNS or name.startswith("val_")]
+    faults += [f"metrics: {name!r} is a column of the log already; rename the function" for name in taken]
     faults += [
         f"metrics: {name!r} stands twice, and names one column" for name in sorted(set(names)) if names.count(name) > 1
     ]
@@ -183,16 +190,24 @@ def _check_object(path: str, entry: Any, expected: Object) -> list[str]:
     if not faults:
         definition = catalog.definitions(expected.package)[entry["type"]]
         parameters, is_open = definition.parameters
-        faults += _check_arguments(f"{path}.args", definition.name, arguments, parameters[expected.n_given :], is_open)
+        parameters = [
+            p for p in parameters[expected.n_given :] if p.name != "training"
+        ]  # train.py and test.py say that
+        faults += _check_arguments(f"{path}.args", definition.name, arguments, parameters, is_open)
+        if path == "data_loader" and not definition.names_itself("training"):
+            faults.append(f"{path}.type: {definition.name} must take `training` (False: the test split) and hand it on")
     return faults
 
 
 def _check_type(path: str, name: str, expected: Object) -> list[str]:
     known = catalog.definitions(expected.package)
-    if name in known and known[name].is_a(expected.kind):
-        return []
-    valid = [definition.name for definition in known.values() if definition.is_a(expected.kind)]
-    what = f"is no {expected.kind}" if name in known else "is unknown"
+    valid = [n for n, definition in known.items() if n not in NOT_FROM_JSON and definition.is_a(expected.kind)]
+    if name in valid:
+        other = known[name].also_in
+        return [f"{path}: {name} stands in {known[name].path.name} and in {other.name}; rename one"] if other else []
+    what = "cannot be described by a config" if name in NOT_FROM_JSON else "is unknown"
+    if name in known and name not in NOT_FROM_JSON:
+        what = f"is no {expected.kind}"
     return [f"{path}: {_show(name)} {what}{did_you_mean(name, valid)}; {expected.package} has {', '.join(valid)}"]
 
 

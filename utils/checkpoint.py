@@ -15,6 +15,22 @@ from utils.errors import UserError
 from utils.files import write_atomically
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+CONTENT = {
+    "model": lambda v: isinstance(v, dict) and all(isinstance(w, torch.Tensor) and not w.is_sparse for w in v.values()),
+    "optimizer": lambda v: isinstance(v, dict),
+    "config": lambda v: isinstance(v, dict) and all(isinstance(key, str) for key in v),
+    "epoch": _is_count,
+    "batch": _is_count,
+    "step": _is_count,
+    "best": lambda v: v is None or type(v) in (int, float),
+    "epochs_since_best": _is_count,
+}
 PLAIN = {bool, int, float, str, bytes, type(None)}
 logger = logging.getLogger(__name__)
 
@@ -68,14 +84,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a hostile or foreign file makes the unpickler raise, it is refused
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be loaded safely (tensors and plain values only): {reason}") from None
+    except Exception:  # whatever a hostile or foreign file makes the unpickler raise, it is refused
+        raise UserError(
+            f"{path} is refused: it holds more than tensors and plain values, so it may hold code"
+        ) from None
     missing = [key for key in KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(missing)}")
-    if not isinstance(checkpoint["config"], dict):
-        raise UserError(f"{path} is not a checkpoint of this template: its config is not an object")
+    wrong = [key for key, is_right in CONTENT.items() if key in checkpoint and not is_right(checkpoint[key])]
+    if wrong:
+        raise UserError(f"{path} is not a checkpoint of this template: its {', '.join(wrong)} cannot be right")
     return checkpoint
 
 
@@ -92,7 +110,7 @@ def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[s
         try:
             return candidate, load_checkpoint(candidate)
         except UserError as error:
-            logger.warning("%s; taking an older one", error)
+            logger.warning("%s; trying another of the run", error)
     raise UserError(f"{path} holds no {'valid ' if candidates else ''}checkpoint (checkpoint-*.pth or model_best.pth)")
 
 

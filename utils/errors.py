@@ -20,12 +20,16 @@ class TrainingInterrupted(KeyboardInterrupt):
 def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:
     """Run a command's `main(argv)` and return its exit code.
 
-    0 done, 2 a UserError, 130 after SIGINT, 143 after SIGTERM. Any other exception is a bug and keeps its traceback.
+    0 done, 2 a UserError or a missing permission, 130 after SIGINT, 143 after SIGTERM. Any other exception is a bug
+    and keeps its traceback.
     """
     try:
         main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except PermissionError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except TrainingInterrupted as interrupted:
         return interrupted.exit_code

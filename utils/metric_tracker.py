@@ -76,6 +76,8 @@ class MetricTracker:
 
     def first_bad_batch(self) -> int | None:
         """The number, from 0, of the first batch whose loss is NaN or infinite; None if all are finite."""
+        if not self._groups:
+            return None
         bad = torch.cat([~losses.isfinite() for _, losses, _ in self._groups]).nonzero()
         return int(bad[0]) if len(bad) else None
 
@@ -103,7 +105,14 @@ class MetricTracker:
         values = []
         if self.means or self.wholes:
             output, target = torch.cat(outputs), torch.cat(targets)
-            values = [torch.as_tensor(metric(output, target), dtype=torch.float64) for metric in self.means]
+            values = [_call(metric, output, target) for metric in self.means]
             if self.wholes:
                 self._epoch.append((output, target))
         self._groups.append((len(targets[0]), torch.stack(losses), values))
+
+
+def _call(metric: Metric, output: Tensor, target: Tensor) -> Tensor:
+    value = torch.as_tensor(metric(output, target), dtype=torch.float64)
+    if value.dim() > 0:
+        raise ValueError(f"the metric {metric.__name__} gave a tensor of shape {tuple(value.shape)}, not one number")
+    return value

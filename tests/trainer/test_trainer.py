@@ -115,6 +115,7 @@ def run_folder(tmp_path: Path, name: str) -> Path:
 
 VARIANTS = {
     "in memory": {},
+    "in memory, augmented": {"dataset": InMemoryDataset(*toy_data(), lambda data: data + 0.1 * torch.randn_like(data))},
     "plateau scheduler": {"scheduler": "plateau"},
     "augmented, 0 workers": {"dataset": NoisyDataset()},
     "augmented, 2 workers": {"dataset": NoisyDataset(), "num_workers": 2},
@@ -174,6 +175,26 @@ def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_re
     trainer = make_trainer()
     trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
     trainer.train(stopped)
+    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+
+
+def test_a_signal_during_a_validation_that_draws_random_numbers(tmp_path, read_metrics):
+    class Noisy(Trainer):
+        stop_at = None
+
+        def compute_loss(self, batch):
+            if not self.model.training and self.epoch == self.stop_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().compute_loss([batch[0] + torch.randn_like(batch[0]), batch[1]])
+
+    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
+    make_trainer(Noisy).train(straight)
+    with pytest.raises(TrainingInterrupted):
+        make_trainer(type("Stopped", (Noisy,), {"stop_at": 1})).train(stopped)
+    trainer = make_trainer(Noisy)
+    trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
+    trainer.train(stopped)
+    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(stopped / "checkpoint-last.pth"))
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
@@ -329,6 +350,21 @@ def test_a_loss_that_diverges_ends_the_run_and_spares_the_checkpoints(tmp_path, 
         assert all(weight.isfinite().all() for weight in state["model"].values())
 
 
+def test_a_crash_between_two_saves_keeps_the_best(tmp_path):
+    class Crashing(Scripted):
+        values = (5, 4, 3, 2, 1)
+
+        def _train_epoch(self, epoch):
+            if epoch == 5:
+                raise RuntimeError("out of luck")
+            return super()._train_epoch(epoch)
+
+    run_dir = run_folder(tmp_path, "run")
+    with pytest.raises(RuntimeError, match="out of luck"):
+        make_trainer(Crashing, epochs=5, save_period=100).train(run_dir)
+    assert load_checkpoint(run_dir / "model_best.pth")["epoch"] == 4
+
+
 # --------------------------------------------------------------------------------------------- what a step computes
 
 
@@ -376,6 +412,26 @@ def test_compute_loss_is_the_ring_for_another_loss():
     assert trainer.evaluate(trainer.valid_data_loader)["loss"] > 100
 
 
+def test_faults_of_ones_own_classes_are_named():
+    class Silent(Trainer):
+        def _train_epoch(self, epoch):
+            super()._train_epoch(epoch)
+
+    def per_sample(output, target):
+        return output.argmax(1) == target
+
+    with pytest.raises(TypeError, match=r"Silent\._train_epoch must return a dict of numbers, not None"):
+        make_trainer(Silent).train()
+    trainer = make_trainer()
+    trainer.metrics = [per_sample]
+    with pytest.raises(ValueError, match=r"the metric per_sample gave a tensor of shape \(16,\), not one number"):
+        trainer.evaluate(trainer.valid_data_loader)
+    with pytest.raises(ValueError, match="'minimum val_loss' is not"):
+        make_trainer(monitor="minimum val_loss")
+    with pytest.raises(TypeError, match=r"make a base\.BaseDataLoader of its dataset"):
+        Trainer(Net(), None, data_loader=torch.utils.data.DataLoader(NoisyDataset()))
+
+
 def test_without_a_run_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_trainer(tensorboard=True).train()
@@ -399,8 +455,8 @@ def test_a_loader_without_a_batch_is_refused():
 
 
 def test_dict_batches_are_moved_as_a_whole():
-    moved = make_trainer().to_device({"x": torch.ones(2), "parts": (torch.ones(1), [torch.zeros(1)])})
-    assert_same(moved, {"x": torch.ones(2), "parts": [torch.ones(1), [torch.zeros(1)]]})
+    moved = make_trainer().to_device({"x": torch.ones(2), "parts": (torch.ones(1), "a.png")})
+    assert_same(moved, {"x": torch.ones(2), "parts": [torch.ones(1), "a.png"]})
 
 
 def test_the_trainer_reads_every_training_sample_once_an_epoch():
