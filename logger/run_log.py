@@ -28,6 +28,7 @@ class RunLog:
         self._period = math.ceil(epochs / MAX_POINTS)
         self._file = None
         self._writer = None
+        self._waiting: list[dict[str, Any]] = []  # records that TensorBoard does not have yet
         if run_dir is None:
             return
         path = run_dir / "metrics.jsonl"
@@ -42,6 +43,7 @@ class RunLog:
         return self
 
     def __exit__(self, *exception: Any) -> None:
+        self.flush()
         if self._file is not None:
             self._file.close()
         if self._writer is not None:
@@ -54,14 +56,20 @@ class RunLog:
         epoch = record["epoch"]
         if epoch % self._period == 0 or epoch in (1, self._epochs):
             self._write_line(record, is_best)
-            self._write_scalars(record)
+            self._waiting.append(record)
 
     def flush(self) -> None:
-        """Hand everything to the operating system, so that a kill of this process cannot lose it."""
+        """Hand everything to the operating system, so that a kill of this process cannot lose it.
+
+        TensorBoard gets its numbers only here: its writer is a thread, which would interrupt every epoch.
+        """
         if self._file is not None:
             self._file.flush()
         if self._writer is not None:
+            for record in self._waiting:
+                self._write_scalars(record)
             self._writer.flush()
+        self._waiting = []
 
     def _write_line(self, record: dict[str, Any], is_best: bool) -> None:
         values = {name: value for name, value in record.items() if name not in ("epoch", "step", "seconds")}
@@ -70,8 +78,6 @@ class RunLog:
         logger.info("epoch %d/%d  %s  (%.2f s)%s", record["epoch"], self._epochs, numbers, record["seconds"], best)
 
     def _write_scalars(self, record: dict[str, Any]) -> None:
-        if self._writer is None:
-            return
         for name, value in record.items():
             if name in ("epoch", "step"):
                 continue
