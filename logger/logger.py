@@ -10,16 +10,17 @@ LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     """Show log messages on the terminal, and add them with their time to a file if there is one.
 
-    verbosity: 0 shows warnings, 1 also a line per epoch, 2 everything, such as the model.
+    verbosity: 0 shows warnings, 1 also a line per epoch, 2 everything, such as the model. The file gets everything.
     """
     terminal = logging.StreamHandler(sys.stdout)
+    terminal.setLevel(LEVELS[verbosity])
     terminal.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log_file is not None:
         handlers.append(logging.FileHandler(log_file, encoding="utf-8", delay=True))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    # Our own rooms follow the verbosity; libraries stay silent but for their warnings.
+    # Libraries stay silent but for their warnings.
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     for room in ("__main__", "train", "test", "base", "data_loader", "logger", "model", "trainer", "utils"):
-        logging.getLogger(room).setLevel(LEVELS[verbosity])
+        logging.getLogger(room).setLevel(logging.DEBUG)
     logging.captureWarnings(True)
