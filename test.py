@@ -36,11 +36,12 @@ def main(argv: list[str] | None = None) -> None:
     # ---- evaluate
     trainer = config.init_trainer(model, config.init_ftn("loss"), config.init_metrics())
     results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}
-    path = config.resume.parent / "test_metrics.json"
-    write_json({name: value if math.isfinite(value) else None for name, value in results.items()}, path)
     print(f"{config.resume}: epoch {config.checkpoint['epoch']}, tested on {device}\n")
     for name, value in results.items():
         print(f"    {name:<16} {value:>10.4f}" if isinstance(value, float) else f"    {name:<16} {value:>10,}")
+
+    path = config.resume.parent / "test_metrics.json"
+    write_json({name: value if math.isfinite(value) else None for name, value in results.items()}, path)
     print(f"\nWritten to {path}")
 
 
