@@ -69,6 +69,8 @@ class MetricTracker:
             for i, mean in enumerate(means, start=1):
                 sums[i] += size * len(losses) * mean.item()
         values = {name: total / n_samples for name, total in zip(self._mean_names, sums, strict=True)}
+        if not math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
+            return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
             output, target = (torch.cat(parts).cpu() for parts in zip(*self._epoch, strict=True))
             values[metric.__name__] = float(metric(output, target))

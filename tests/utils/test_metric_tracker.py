@@ -83,6 +83,20 @@ def test_a_metric_may_return_a_plain_number():
     assert tracked(batches([3, 1]), MetricTracker([always_two])).compute()["always_two"] == 2.0
 
 
+def test_a_loss_that_is_not_finite_is_reported_and_not_hidden_by_a_metric_that_refuses_nan():
+    @per_epoch
+    def strict(output, target):
+        raise ValueError("Input contains NaN")
+
+    made = batches([4, 4, 4])
+    made[1] = (torch.tensor(float("nan")), *made[1][1:])
+    tracker = tracked(made, MetricTracker([accuracy, strict]))
+    values = tracker.compute()
+    assert list(values) == ["loss", "accuracy", "strict"]
+    assert values["loss"] != values["loss"] and values["strict"] != values["strict"] and values["accuracy"] <= 1
+    assert tracker.first_bad_batch() == 1
+
+
 def test_graphs_are_not_kept():
     weight = torch.ones(1, requires_grad=True)
     tracker = MetricTracker([])
