@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from base import BaseModel
+from model.frozen import FrozenFeatures
 from utils.check_config import did_you_mean
-from utils.checkpoint import load_model
+from utils.checkpoint import load_model, load_plain
 from utils.errors import UserError
 
 WITHOUT_LOADING = (
@@ -15,7 +15,7 @@ WITHOUT_LOADING = (
 )
 
 
-class TorchvisionModel(BaseModel):
+class TorchvisionModel(BaseModel, FrozenFeatures):
     """A classifier of torchvision whose features stay as they are; only a new last layer learns.
 
     backbone: its name in torchvision.models, such as "resnet18" or "vit_b_16".
@@ -34,14 +34,7 @@ class TorchvisionModel(BaseModel):
         self.features.set_submodule(name, nn.Identity())
         if weights not in (None, "DEFAULT"):
             _load_features(self.features, Path(weights), without=f"{name}.")
-        self.features.requires_grad_(False)
-        self.train()
-
-    def train(self, mode: bool = True) -> BaseModel:
-        """As ever, but the features stay in evaluation mode: their batch normalization must not learn either."""
-        super().train(mode)
-        self.features.eval()
-        return self
+        self.freeze_features()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
@@ -75,10 +68,9 @@ def _load_features(features: nn.Module, path: Path, without: str) -> None:
     if not path.is_file():
         raise ValueError(f"weights: {path}: no such file. {WITHOUT_LOADING}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or foreign file makes the unpickler raise, it is refused
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"weights: {path} cannot be loaded safely (tensors only): {reason}") from error
+        state = load_plain(path)
+    except UserError as error:
+        raise ValueError(f"weights: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"weights: {path} is not a state_dict, which maps names to tensors")
     try:

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from base import BaseModel
 from model.cnn import CNN
+from model.frozen import FrozenFeatures
 from utils.checkpoint import load_checkpoint, load_model
 from utils.errors import UserError
 
 
-class TransferCNN(CNN):
+class TransferCNN(CNN, FrozenFeatures):
     """A CNN whose features come from another CNN's checkpoint and stay as they are; only its linear layer learns.
 
     checkpoint: the other run's checkpoint, such as saved/<name>/<run_id>/model_best.pth. None: load nothing, for a
@@ -23,14 +23,7 @@ class TransferCNN(CNN):
         super().__init__(**cnn)
         if checkpoint is not None:
             self._load_features(Path(checkpoint))
-        self.features.requires_grad_(False)
-        self.train()
-
-    def train(self, mode: bool = True) -> BaseModel:
-        """As ever, but the features stay in evaluation mode: their batch normalization must not learn either."""
-        super().train(mode)
-        self.features.eval()
-        return self
+        self.freeze_features()
 
     def _load_features(self, path: Path) -> None:
         try:

@@ -75,6 +75,14 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     write_atomically(target, copy)
 
 
+def load_plain(path: Path) -> Any:
+    """What torch has saved in a file, onto the CPU. Raises UserError unless it is tensors and plain values only."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # whatever a hostile or damaged file makes the unpickler raise; its advice would be to trust it
+        raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from None
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU. Raises UserError when it is missing, damaged or something else."""
     if not path.is_file():
@@ -82,12 +90,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     damage = _find_damage(path)
     if damage:
         raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # whatever a hostile or foreign file makes the unpickler raise, it is refused
-        raise UserError(
-            f"{path} is refused: it holds more than tensors and plain values, so it may hold code"
-        ) from None
+    checkpoint = load_plain(path)
     missing = [key for key in KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(missing)}")
