@@ -17,12 +17,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from logger.run_log import RunLog
-from utils.checkpoint import copy_checkpoint, load_model, save_checkpoint, snapshot
+from utils.checkpoint import load_model, snapshot
+from utils.checkpoint_writer import CheckpointWriter
 from utils.errors import TrainingInterrupted, UserError
 from utils.resume import take_over_changes, wind_forward
 from utils.seed import random_state, set_random_state
-
-SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +80,6 @@ class BaseTrainer(ABC):
         self.epochs_since_best = 0
 
         self.run_dir: Path | None = None
-        self._best_state: dict[str, Any] | None = None  # the best state while it is not on disk
-        self._saved_at = -math.inf
         self._stop_signal = 0
 
     @abstractmethod
@@ -103,6 +100,7 @@ class BaseTrainer(ABC):
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
         with RunLog(self.run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, self._noting_signals():
+            writer = CheckpointWriter(self.run_dir, self.config, self.save_period, before_save=self.run_log.flush)
             try:
                 while not self._is_finished():
                     self.stop_if_asked()
@@ -112,15 +110,16 @@ class BaseTrainer(ABC):
                         raise TypeError(
                             f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}"
                         )
-                    self._end_epoch(log, seconds=time.perf_counter() - start)
+                    is_best = self._end_epoch(log, seconds=time.perf_counter() - start)
+                    writer.keep(self.state_dict, self.epoch, is_best)
             except TrainingInterrupted as interrupted:
-                self._save(snapshot(self.state_dict()))
+                writer.save(snapshot(self.state_dict()))
                 logger.warning("%s after step %d; go on with -r %s", interrupted, self.step, run_dir)
                 raise
             except Exception:
-                self._save_best()
+                writer.save_best()
                 raise
-            self._save(snapshot(self.state_dict()))
+            writer.save(snapshot(self.state_dict()))
 
     def end_step(self) -> None:
         """Count a step that is done. This is the boundary at which a signal stops the training."""
@@ -141,7 +140,8 @@ class BaseTrainer(ABC):
             return True
         return False
 
-    def _end_epoch(self, log: dict[str, float], seconds: float) -> None:
+    def _end_epoch(self, log: dict[str, float], seconds: float) -> bool:
+        """Judge and log an epoch; returns whether it is the best so far."""
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
         self.batch = 0
@@ -149,7 +149,7 @@ class BaseTrainer(ABC):
         is_best = self._judge(log)
         self._step_scheduler(log)
         self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
-        self._keep(is_best)
+        return is_best
 
     def _step_scheduler(self, log: dict[str, float]) -> None:
         try:
@@ -219,40 +219,6 @@ class BaseTrainer(ABC):
         for note in notes:
             logger.info(note)
         logger.info("Resumed after epoch %d, step %d.", self.epoch, self.step)
-
-    def _keep(self, is_best: bool) -> None:
-        """Keep the state of an epoch's end: in memory if it is the best, on disk when it is time to.
-
-        Epochs can take less than a millisecond. Then the best state waits in memory for the next save, and a kill
-        costs no more than SAVE_SECONDS of training, which the resumed run does again, bit by bit.
-        """
-        if self.run_dir is None:
-            return
-        is_periodic = self.epoch % self.save_period == 0
-        is_due = is_periodic or time.monotonic() - self._saved_at >= SAVE_SECONDS
-        if not (is_best or is_due):
-            return
-        state = snapshot(self.state_dict())
-        if is_best:
-            self._best_state = state
-        if is_due:
-            self._save(state)
-        if is_periodic:
-            copy_checkpoint(self.run_dir / "checkpoint-last.pth", self.run_dir / f"checkpoint-epoch{self.epoch}.pth")
-
-    def _save(self, state: dict[str, Any]) -> None:
-        """Write model_best.pth if it is behind, then checkpoint-last.pth, so that the last never knows a lost best."""
-        if self.run_dir is None:
-            return
-        self.run_log.flush()
-        self._save_best()
-        save_checkpoint(state | {"config": self.config}, self.run_dir / "checkpoint-last.pth")
-        self._saved_at = time.monotonic()
-
-    def _save_best(self) -> None:
-        if self._best_state is not None:
-            save_checkpoint(self._best_state | {"config": self.config}, self.run_dir / "model_best.pth")
-            self._best_state = None
 
     # ----------------------------------------------------------------------------------------------- signals
 
