@@ -22,6 +22,7 @@ from utils.checkpoint_writer import CheckpointWriter
 from utils.errors import TrainingInterrupted, UserError
 from utils.resume import take_over_changes, wind_forward
 from utils.seed import random_state, set_random_state
+from utils.weights_reader import WeightsReader
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class BaseTrainer(ABC):
         self.save_period = save_period
         self.tensorboard = tensorboard
         self.config = snapshot(config or {})
+        self._read_weights = WeightsReader(model)
         if isinstance(lr_scheduler, ReduceLROnPlateau) and lr_scheduler.mode != self.monitor_mode:
             raise ValueError(f"ReduceLROnPlateau with mode {lr_scheduler.mode!r} needs a monitor of the same mode, "
                              f'such as "{lr_scheduler.mode} val_loss"; it is {monitor!r}')  # fmt: skip
@@ -113,13 +115,13 @@ class BaseTrainer(ABC):
                     is_best = self._end_epoch(log, seconds=time.perf_counter() - start)
                     writer.keep(self.state_dict, self.epoch, is_best)
             except TrainingInterrupted as interrupted:
-                writer.save(snapshot(self.state_dict()))
+                writer.save(self.state_dict())
                 logger.warning("%s after step %d; go on with -r %s", interrupted, self.step, run_dir)
                 raise
             except Exception:
                 writer.save_best()
                 raise
-            writer.save(snapshot(self.state_dict()))
+            writer.save(self.state_dict())
 
     def end_step(self) -> None:
         """Count a step that is done. This is the boundary at which a signal stops the training."""
@@ -178,9 +180,12 @@ class BaseTrainer(ABC):
     # ------------------------------------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs, beside its config, to go on as if it had never stopped. Subclasses add keys."""
+        """What a resumed run needs to go on as if it had never stopped. Subclasses add keys.
+
+        A checkpoint holds the config and the states of the random generators beside it.
+        """
         return {
-            "model": self.model.state_dict(),
+            "model": self._read_weights(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
             "epoch": self.epoch,
@@ -188,7 +193,6 @@ class BaseTrainer(ABC):
             "step": self.step,
             "best": self.best,
             "epochs_since_best": self.epochs_since_best,
-            "random": random_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -202,7 +206,6 @@ class BaseTrainer(ABC):
         self.step = state["step"]
         self.best = state["best"]
         self.epochs_since_best = state["epochs_since_best"]
-        set_random_state(state["random"])
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins.
@@ -212,8 +215,11 @@ class BaseTrainer(ABC):
         try:
             if self.lr_scheduler is not None and not isinstance(self.lr_scheduler, ReduceLROnPlateau):
                 wind_forward(self.lr_scheduler, checkpoint["epoch"])
-            state, notes = take_over_changes(checkpoint, self.config, fresh=self.state_dict())
+            state, notes = take_over_changes(
+                checkpoint, self.config, fresh=self.state_dict() | {"random": random_state()}
+            )
             self.load_state_dict(state)
+            set_random_state(state["random"])
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         for note in notes:

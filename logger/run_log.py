@@ -28,7 +28,7 @@ class RunLog:
         self._period = math.ceil(epochs / MAX_POINTS)
         self._file = None
         self._writer = None
-        self._waiting: list[dict[str, Any]] = []  # records that TensorBoard does not have yet
+        self._waiting: list[dict[str, Any]] = []  # records that are not in the files yet
         if run_dir is None:
             return
         path = run_dir / "metrics.jsonl"
@@ -52,24 +52,29 @@ class RunLog:
     def write(self, record: dict[str, Any], is_best: bool) -> None:
         """Log an epoch: `record` holds at least epoch, step, lr and seconds."""
         if self._file is not None:
-            self._file.write(json.dumps({name: _finite(value) for name, value in record.items()}) + "\n")
-        epoch = record["epoch"]
-        if epoch % self._period == 0 or epoch in (1, self._epochs):
-            self._write_line(record, is_best)
             self._waiting.append(record)
+        if self._is_shown(record["epoch"]):
+            self._write_line(record, is_best)
 
     def flush(self) -> None:
         """Hand everything to the operating system, so that a kill of this process cannot lose it.
 
-        TensorBoard gets its numbers only here: its writer is a thread, which would interrupt every epoch.
+        The files get their numbers only here, many at once: in an epoch of half a millisecond it would be seen.
         """
-        if self._file is not None:
-            self._file.flush()
+        if self._file is None:
+            return
+        for record in self._waiting:
+            self._file.write(json.dumps({name: _finite(value) for name, value in record.items()}) + "\n")
+        self._file.flush()
         if self._writer is not None:
             for record in self._waiting:
-                self._write_scalars(record)
+                if self._is_shown(record["epoch"]):
+                    self._write_scalars(record)
             self._writer.flush()
         self._waiting = []
+
+    def _is_shown(self, epoch: int) -> bool:
+        return epoch % self._period == 0 or epoch in (1, self._epochs)
 
     def _write_line(self, record: dict[str, Any], is_best: bool) -> None:
         values = {name: value for name, value in record.items() if name not in ("epoch", "step", "seconds")}

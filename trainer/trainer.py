@@ -50,6 +50,7 @@ class Trainer(BaseTrainer):
         self.valid_data_loader = valid_data_loader
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self.metrics = list(metrics)
+        self.shows_progress = sys.stderr.isatty()
         self.train_metrics = MetricTracker(self.metrics, self.device)
         for loader in (data_loader, valid_data_loader):
             if not isinstance(loader, BaseDataLoader | None):
@@ -62,6 +63,7 @@ class Trainer(BaseTrainer):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
 
     def train(self, run_dir: Path | None = None) -> None:
+        self.model.train()
         try:
             super().train(run_dir)
         finally:
@@ -86,7 +88,6 @@ class Trainer(BaseTrainer):
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
-        self.model.train()
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._progress(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
             loss, output, target = self.train_step(self.to_device(batch))
@@ -103,7 +104,8 @@ class Trainer(BaseTrainer):
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
-        """The loss and the metrics over all samples of some batches, by name."""
+        """The loss and the metrics over all samples of some batches, by name. The model's mode stays what it was."""
+        was_training = self.model.training
         self.model.eval()
         metrics = MetricTracker(self.metrics, self.device)
         before = random_state()
@@ -114,6 +116,8 @@ class Trainer(BaseTrainer):
         except TrainingInterrupted:
             set_random_state(before)  # the resumed run evaluates from the start
             raise
+        finally:
+            self.model.train(was_training)
         return metrics.compute()
 
     # ------------------------------------------------------------------------------------------------ helpers
@@ -157,7 +161,7 @@ class Trainer(BaseTrainer):
 
     def _progress(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
         """A bar on a terminal; nothing elsewhere, where the line at the epoch's end says it all."""
-        if not sys.stderr.isatty():
+        if not self.shows_progress:
             return batches
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
         return tqdm(batches, description, total, initial=done, leave=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.checkpoint import copy_checkpoint, save_checkpoint, snapshot
+from utils.seed import random_state, torch_random_state
 
 SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
 
@@ -20,7 +21,9 @@ class CheckpointWriter:
     before_save: called before a checkpoint is written, for logs that must not be behind it.
 
     Epochs can take less than a millisecond. Then the best state waits in memory for the next save, and a kill costs no
-    more than SAVE_SECONDS of training, which the resumed run does again, bit by bit.
+    more than SAVE_SECONDS of training, which the resumed run does again, bit by bit. Of the random generators such a
+    state holds torch's; Python's and NumPy's, which take longer to read than a short epoch's step, every state on disk
+    that was not kept waiting.
     """
 
     def __init__(self, run_dir: Path | None, config: dict[str, Any], save_period: int, before_save: Callable[[], None]):
@@ -37,21 +40,21 @@ class CheckpointWriter:
             return
         is_periodic = epoch % self.save_period == 0
         is_due = is_periodic or time.monotonic() - self._saved_at >= SAVE_SECONDS
-        if not (is_best or is_due):
-            return
-        state = snapshot(state_dict())
-        if is_best:
-            self._best = state
         if is_due:
-            self.save(state)
+            self.save(state_dict(), is_best)
+        elif is_best:
+            self._best = snapshot(state_dict() | {"random": torch_random_state()})
         if is_periodic:
             copy_checkpoint(self.run_dir / "checkpoint-last.pth", self.run_dir / f"checkpoint-epoch{epoch}.pth")
 
-    def save(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any], is_best: bool = False) -> None:
         """Write model_best.pth if it is behind, then checkpoint-last.pth, so that the last never knows a lost best."""
         if self.run_dir is None:
             return
         self.before_save()
+        state = snapshot(state | {"random": random_state()})
+        if is_best:
+            self._best = state
         self.save_best()
         save_checkpoint(state | {"config": self.config}, self.run_dir / "checkpoint-last.pth")
         self._saved_at = time.monotonic()

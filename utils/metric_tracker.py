@@ -97,7 +97,6 @@ class MetricTracker:
         ]
         self._epoch = [tuple(part.to(self.device) for part in batch) for batch in state["epoch"]]
 
-    @torch.no_grad()
     def _close_group(self) -> None:
         """Compute the metrics of the batches kept, which are all of one shape, at once."""
         if not self._pending:

@@ -29,9 +29,15 @@ def random_state() -> dict[str, Any]:
     """The state of every generator, in tensors and plain values; the long ones as bytes, which are quick to copy."""
     version, words, next_gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
-    return {
+    return torch_random_state() | {
         "python": (version, array("I", words).tobytes(), next_gauss),
         "numpy": (name, keys.tobytes(), position, has_gauss, cached),
+    }
+
+
+def torch_random_state() -> dict[str, Any]:
+    """The part of `random_state()` that is quick to read."""
+    return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
@@ -39,10 +45,11 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Undo everything drawn since `random_state()`. A GPU's state is skipped where there is no such GPU."""
-    version, words, next_gauss = state["python"]
-    random.setstate((version, tuple(array("I", words)), next_gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))
+    if "python" in state:
+        version, words, next_gauss = state["python"]
+        random.setstate((version, tuple(array("I", words)), next_gauss))
+        name, keys, *rest = state["numpy"]
+        np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))
     torch.set_rng_state(state["torch"])
     for device, cuda_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(cuda_state, device)

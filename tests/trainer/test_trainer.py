@@ -15,6 +15,7 @@ from model.metric import accuracy, macro_f1
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
 from utils.errors import TrainingInterrupted, UserError
+from utils.seed import random_state
 
 
 class Net(BaseModel):
@@ -226,7 +227,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_the_keys_that_diff
     other.model.layers[0] = nn.Linear(4, 5)
     other.model.extra = nn.Linear(1, 1)
     with pytest.raises(UserError, match=r"extra\.weight is not in the model.*layers\.0\.weight is \[5, 4\].*\[8, 4\]"):
-        trainer.resume(other.state_dict() | {"config": {}})
+        trainer.resume(other.state_dict() | {"config": {}, "random": random_state()})
 
 
 # ------------------------------------------------------------------------------------- best, early stop, schedule
@@ -372,10 +373,10 @@ def test_the_weights_are_those_of_a_loop_by_hand():
     trainer = make_trainer(epochs=3, scheduler="none")
     by_hand = make_trainer(epochs=3, scheduler="none")
     model, optimizer, loader = by_hand.model, by_hand.optimizer, by_hand.data_loader
-    random_state = torch.get_rng_state()
+    before = torch.get_rng_state()
     trainer.train()
 
-    torch.set_rng_state(random_state)  # the dropout masks
+    torch.set_rng_state(before)  # the dropout masks
     for epoch in range(1, 4):
         model.train()
         loader.set_position(epoch)
@@ -441,11 +442,11 @@ def test_without_a_run_folder_nothing_is_written(tmp_path, monkeypatch):
 def test_evaluation_changes_nothing():
     trainer = make_trainer()
     before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
-    random_state = torch.get_rng_state()
+    generator = torch.get_rng_state()
     first, second = trainer.evaluate(trainer.valid_data_loader), trainer.evaluate(trainer.valid_data_loader)
     assert first == second
     assert_same(before, dict(trainer.model.state_dict()))
-    assert torch.equal(random_state, torch.get_rng_state())
+    assert torch.equal(generator, torch.get_rng_state())
 
 
 def test_a_loader_without_a_batch_is_refused():

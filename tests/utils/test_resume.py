@@ -8,6 +8,7 @@ from trainer import Trainer
 from utils.checkpoint import load_checkpoint
 from utils.errors import UserError
 from utils.resume import differences
+from utils.seed import random_state
 
 SCHEDULERS = torch.optim.lr_scheduler
 
@@ -137,7 +138,8 @@ def test_another_monitor_has_another_best(tmp_path):
     ],
 )
 def test_an_interrupted_epoch_starts_anew_when_its_batches_or_metrics_change(then, now, batch):
-    state = make(sgd(0.1), **then).state_dict() | {"batch": 1, "config": make(sgd(0.1), **then).config}
+    before = make(sgd(0.1), **then)
+    state = before.state_dict() | {"batch": 1, "config": before.config, "random": random_state()}
     trainer = make(sgd(0.1), **now)
     trainer.resume(state)
     assert trainer.batch == batch
@@ -145,7 +147,7 @@ def test_an_interrupted_epoch_starts_anew_when_its_batches_or_metrics_change(the
 
 def test_a_checkpoint_that_does_not_fit_is_refused():
     trainer = make(sgd(0.1))
-    state = trainer.state_dict() | {"config": trainer.config}
+    state = trainer.state_dict() | {"config": trainer.config, "random": random_state()}
     for key, value in {"random": {}, "train_metrics": {}, "optimizer": {}, "batch": 10**9}.items():
         with pytest.raises(UserError, match="the checkpoint"):
             make(sgd(0.1)).resume(state | {key: value})

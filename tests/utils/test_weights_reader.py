@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch import nn
+
+from utils.weights_reader import WeightsReader
+
+
+def assert_reads_the_state(reader, model):
+    read, told = reader(), model.state_dict()
+    assert list(read) == list(told)
+    for name, tensor in told.items():
+        assert torch.equal(read[name], tensor)
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 3, bias=False)
+        self.second = nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+        self.same = self.first
+        self.register_buffer("counted", torch.zeros(2))
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+
+
+class WithExtraState(nn.Linear):
+    def get_extra_state(self):
+        return torch.ones(1)
+
+    def set_extra_state(self, state):
+        pass
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(4, 2)),
+        nn.Linear(2, 1),
+        nn.ReLU(),
+        Tied(),
+        WithExtraState(2, 2),
+        nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_it_reads_what_the_model_says(model):
+    assert_reads_the_state(WeightsReader(model), model)
+
+
+def test_it_sees_tensors_that_are_changed_replaced_added_and_removed():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    reader = WeightsReader(model)
+    with torch.no_grad():
+        model[0].weight += 1
+    assert_reads_the_state(reader, model)
+    model[0].weight = nn.Parameter(torch.zeros(2, 2))
+    model[1].running_mean = torch.full((2,), 7.0)
+    assert_reads_the_state(reader, model)
+    model[0].register_buffer("late", torch.ones(1))
+    assert_reads_the_state(reader, model)
+    del model[0].late
+    assert_reads_the_state(reader, model)
+    model[0].bias = None
+    assert_reads_the_state(reader, model)
+    model[0].bias = nn.Parameter(torch.ones(2))
+    assert_reads_the_state(reader, model)
+    model.append(nn.Linear(2, 1))
+    assert_reads_the_state(reader, model)
+
+
+def test_a_layer_that_takes_the_place_of_another_is_seen():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    reader = WeightsReader(model)
+    model[0] = nn.Linear(2, 2)
+    assert_reads_the_state(reader, model)
