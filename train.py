@@ -8,9 +8,15 @@ python train.py -r saved/<name>/<run_id>                         go on where a r
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parse_config import ConfigParser
 from utils.errors import run_command
+
+if TYPE_CHECKING:
+    import torch
+
+    from base import BaseTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -26,25 +32,10 @@ def main(argv: list[str] | None = None) -> None:
     from logger.run_dir import create_run_dir, record_environment
     from utils.device import prepare_device
     from utils.files import write_json
-    from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
     device = prepare_device(config.args.device, config["n_gpu"], config["threads"])
-    seed_everything(config["seed"])
-
-    # ---- data
-    data_loader = config.init_obj("data_loader")
-    valid_data_loader = data_loader.split_validation()
-
-    # ---- model, loss, metrics
-    model = config.init_obj("arch").to(device)
-    criterion = config.init_ftn("loss")
-    metrics = config.init_metrics()
-
-    # ---- optimizer, trainer
-    optimizer = config.init_obj("optimizer", [p for p in model.parameters() if p.requires_grad])
-    lr_scheduler = config.init_obj("lr_scheduler", optimizer)
-    trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
+    trainer = build_trainer(config, device)
     if config.args.check:
         if config.checkpoint:
             trainer.resume(config.checkpoint)
@@ -62,13 +53,34 @@ def main(argv: list[str] | None = None) -> None:
         trainer.resume(config.checkpoint)
     write_json(config.config, run_dir / "config.json")
     record_environment(run_dir, str(device))
-    logger.debug("%s", model)
+    logger.debug("%s", trainer.model)
     logger.info("Training in %s on %s", run_dir, device)
-    report_data(data_loader)
+    report_data(trainer.data_loader)
     trainer.train(run_dir)
     name_overfitting(run_dir)
     if trainer.best is not None:
         logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
+
+
+def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer":
+    """The trainer, with all that the config names: the same seed gives the same one."""
+    from utils.seed import seed_everything
+
+    seed_everything(config["seed"])
+
+    # ---- data
+    data_loader = config.init_obj("data_loader")
+    valid_data_loader = data_loader.split_validation()
+
+    # ---- model, loss, metrics
+    model = config.init_obj("arch").to(device)
+    criterion = config.init_ftn("loss")
+    metrics = config.init_metrics()
+
+    # ---- optimizer, trainer
+    optimizer = config.init_obj("optimizer", [p for p in model.parameters() if p.requires_grad])
+    lr_scheduler = config.init_obj("lr_scheduler", optimizer)
+    return config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
 
 
 if __name__ == "__main__":

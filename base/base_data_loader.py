@@ -4,6 +4,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from base.base_dataset import InMemoryDataset
+from utils.data_errors import raise_if_killed, sample_error
 from utils.distributed import rank, world_size
 from utils.seed import derive_seed, random_state, set_random_state
 
@@ -90,16 +92,28 @@ class BaseDataLoader(DataLoader):
         self.sampler.start = batch * self.batch_size
 
     def __iter__(self) -> Iterator[Any]:
-        return self._batches_in_memory() if self.in_memory else super().__iter__()
+        return self._batches_in_memory() if self.in_memory else self._batches_by_torch()
 
     def close(self) -> None:
         """End the worker processes, if there are any; the next pass starts new ones.
 
         Left to the garbage collector after an exception, they would be waited for in vain.
+        Raises UserError if one had died: torch's own errors of that differ with the instant, and name no cause.
         """
         if self._iterator is not None:
-            self._iterator._shutdown_workers()
-            self._iterator = None
+            iterator, self._iterator = self._iterator, None
+            with suppress(RuntimeError):  # one of them, from a signal handler
+                iterator._shutdown_workers()
+            where = f"in epoch {self.sampler.epoch - 1}, after {iterator._num_yielded} batches"
+            raise_if_killed([worker.exitcode for worker in iterator._workers], where)
+
+    def _batches_by_torch(self) -> Iterator[Any]:
+        """The batches sample by sample, by torch's DataLoader."""
+        try:
+            yield from super().__iter__()
+        except Exception:
+            self.close()
+            raise
 
     def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches by indexing: no Python per sample."""
@@ -187,7 +201,10 @@ class SeededDataset(Dataset):
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.default_generator.manual_seed(seed)
-        return self.dataset[index]
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            raise sample_error(error, self.dataset, [index]) from error
 
 
 def split_indices(

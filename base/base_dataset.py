@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from utils.data_errors import sample_error
+
 
 class BaseDataset(Dataset, ABC):
     """Samples by number: a subclass says how many there are and how to read one."""
@@ -46,5 +48,8 @@ class InMemoryDataset(BaseDataset):
         """The samples that a 1-d index tensor names, as (data, target), each (batch, ...)."""
         data = self.data.index_select(0, indices)
         if self.transform is not None:
-            data = self.transform(data)
+            try:
+                data = self.transform(data)
+            except Exception as error:
+                raise sample_error(error, self, indices.tolist()) from error
         return data, self.target.index_select(0, indices)

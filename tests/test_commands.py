@@ -1,6 +1,7 @@
 """train.py and test.py as a person uses them, on the project's own config.json."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -82,7 +83,13 @@ def test_what_is_changed_on_resume_wins_and_is_logged(train, resume, offline, re
     run_dir = train("config.json", "trainer.epochs=1", "lr_scheduler=null", *offline)
     resume(run_dir, "trainer.epochs=2", "optimizer.args.lr=0.0625")
     assert [record["lr"] for record in read_metrics(run_dir)][1] == 0.0625
-    assert "optimizer.args.lr was" in (run_dir / "train.log").read_text()
+    log = (run_dir / "train.log").read_text()
+    table = [line.split("INFO")[1].split() for line in log.splitlines() if re.search("which wins|the new value", line)]
+    assert table[0] == ["key", "then", "now", "which", "wins"]
+    assert ["trainer.epochs", "1", "2", "the", "new", "value"] in table[1:]
+    assert [[row[0], *row[2:]] for row in table if row[0] == "optimizer.args.lr"] == [
+        ["optimizer.args.lr", "0.0625", "the", "new", "value"]
+    ]
     assert json.loads((run_dir / "config.json").read_text())["optimizer"]["args"]["lr"] == 0.0625
 
 

@@ -1,5 +1,6 @@
 """Who wins when a run is resumed with a changed config: the person who changed it."""
 
+import json
 import warnings
 from typing import Any
 
@@ -34,27 +35,28 @@ def wind_forward(lr_scheduler: LRScheduler, epochs: int) -> None:
 def take_over_changes(
     checkpoint: dict[str, Any], config: dict[str, Any], fresh: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The checkpoint's state, changed to what `config` says now, and a note for each change.
+    """The checkpoint's state, changed to what `config` says now, and the lines of a table of the changes.
 
     fresh: the state of a trainer made from `config`, its scheduler wound forward to the checkpoint's epoch. A changed
         learning rate or schedule thus goes on as if it had been so from the start.
     """
     changes = differences(checkpoint["config"], config)
-    notes = [_note(key, then, now) for key, (then, now) in changes.items()]
+    wins = {key: "the run's folder stays" if key in FIXED_KEYS else "the new value" for key in changes}
     state = dict(checkpoint)
-    optimizer = {key.split(".")[-1] for key in changes if key.startswith("optimizer")}
-    schedule = {key for key in changes if key.startswith("lr_scheduler")} | ({"lr"} & optimizer)
+    optimizer = [key for key in changes if key.startswith("optimizer")]
+    forgotten = [key for key in optimizer if key.split(".")[-1] not in FREE_OPTIMIZER_ARGS]
+    schedule = any(key.startswith("lr_scheduler") or key == "optimizer.args.lr" for key in changes)
     plateau = (config.get("lr_scheduler") or {}).get("type") == "ReduceLROnPlateau"
     if "trainer.monitor" in changes:
         state |= {"best": None, "epochs_since_best": 0}
-        schedule |= {"monitor"} if plateau else set()
+        schedule = schedule or plateau
 
-    if optimizer - {*FREE_OPTIMIZER_ARGS}:
-        notes.append("The optimizer starts afresh: what it remembered is of no use to it now.")
+    if forgotten:  # what the optimizer remembered is of no use to it now
+        wins |= {key: f"{wins[key]}; the optimizer starts afresh" for key in forgotten}
         state["optimizer"] = fresh["optimizer"]
     elif optimizer or schedule:
         groups = [dict(group) for group in fresh["optimizer"]["param_groups"]]
-        if plateau and "lr" not in optimizer:  # what it has lowered stays lowered
+        if plateau and "optimizer.args.lr" not in optimizer:  # what it has lowered stays lowered
             for group, old in zip(groups, checkpoint["optimizer"]["param_groups"], strict=True):
                 group["lr"] = old["lr"]
         state["optimizer"] = checkpoint["optimizer"] | {"param_groups": groups}
@@ -63,13 +65,20 @@ def take_over_changes(
 
     if "seed" in changes:
         state["random"] = fresh["random"]
-    if state["batch"] and any(key.startswith(EPOCH_KEYS) and key not in HARMLESS_KEYS for key in changes):
-        notes.append(f"The interrupted epoch {state['epoch'] + 1} starts anew: its batches or metrics are others now.")
+    others = [key for key in changes if key.startswith(EPOCH_KEYS) and key not in HARMLESS_KEYS]
+    if state["batch"] and others:  # the interrupted epoch's batches or metrics are others now
+        wins |= {key: f"{wins[key]}; epoch {state['epoch'] + 1} starts anew" for key in others}
         state |= {key: fresh[key] for key in ("batch", "train_metrics") if key in fresh}
-    return state, notes
+    return state, _table([(key, _show(then), _show(now), wins[key]) for key, (then, now) in changes.items()])
 
 
-def _note(key: str, then: Any, now: Any) -> str:
-    if key in FIXED_KEYS:
-        return f"{key} is {now} now, but a resumed run stays in its folder."
-    return f"{key} was {then} in the checkpoint and is {now} now; the new value wins."
+def _table(changes: list[tuple[str, str, str, str]]) -> list[str]:
+    """Aligned lines; none if there is no change."""
+    rows = [("key", "then", "now", "which wins"), *changes] if changes else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _show(value: Any) -> str:
+    text = "-" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,176 @@
+"""A sample that cannot be read, and a worker process that dies: real ones, with and without workers."""
+
+import os
+import signal
+import time
+import traceback
+
+import pytest
+import torch
+
+from base import BaseDataLoader, BaseDataset, InMemoryDataset
+from trainer import Trainer
+from utils.checkpoint import load_checkpoint
+from utils.data_errors import SampleError
+from utils.errors import UserError, run_command
+
+
+class TwoArguments(Exception):
+    """Torch cannot make it anew from one text."""
+
+    def __init__(self, file, line):
+        super().__init__(f"{file}, line {line}")
+
+
+class Faulty(BaseDataset):
+    """Numbers; reading sample 21 calls `fault` in the epochs after the first `n_good` ones."""
+
+    def __init__(self, fault, n_good=0):
+        self.fault = fault
+        self.n_good = n_good
+        self.n_read = 0
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        if index == 21:
+            self.n_read += 1
+            if self.n_read > self.n_good:
+                self.fault()
+        return torch.tensor([float(index)]), torch.tensor([float(index)])
+
+
+def raising(error):
+    def fault():
+        raise error
+
+    return fault
+
+
+def read(fault, num_workers):
+    """All batches in order; the loader is closed whatever happens."""
+    loader = BaseDataLoader(Faulty(fault), 4, shuffle=False, num_workers=num_workers)
+    try:
+        return list(loader)
+    finally:
+        loader.close()
+
+
+with_and_without_workers = pytest.mark.parametrize("num_workers", [0, 2])
+
+
+@with_and_without_workers
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (ValueError("two\nlines"), "ValueError: two lines"),
+        (KeyError("label"), "KeyError: 'label'"),
+        (TwoArguments("a.csv", 3), "TwoArguments: a.csv, line 3"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "invalid start byte"),
+        (AssertionError(), "AssertionError"),
+    ],
+)
+def test_a_fault_of_the_datasets_code_names_the_sample_and_keeps_its_traceback(error, cause, num_workers):
+    with pytest.raises(SampleError) as caught:
+        read(raising(error), num_workers)
+    lines = "".join(traceback.format_exception(caught.value)).strip().splitlines()
+    assert "sample 21 of Faulty: " in lines[-1] and lines[-1].endswith(cause)
+    assert any("raise error" in line for line in lines)  # the line of the dataset's code
+    if num_workers == 0:
+        assert caught.value.__cause__ is error
+
+
+@with_and_without_workers
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (UserError("a.csv: column 'age' is missing"), "a.csv: column 'age' is missing"),
+        (PermissionError(13, "Permission denied", "a.png"), "[Errno 13] Permission denied: 'a.png'"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line(error, cause, num_workers, capsys):
+    assert run_command(lambda argv: read(raising(error), num_workers)) == 2
+    assert capsys.readouterr().err == f"error: sample 21 of Faulty: {cause}\n"
+
+
+def test_a_transform_in_memory_names_the_samples_of_its_batch():
+    def transform(data):
+        if (data == 21).any():
+            raise ValueError("too many")
+        return data
+
+    numbers = torch.arange(40.0)
+    with pytest.raises(
+        SampleError, match=r"^samples 20, 21, 22, 23 of InMemoryDataset: ValueError: too many$"
+    ) as error:
+        list(BaseDataLoader(InMemoryDataset(numbers, numbers, transform), 4, shuffle=False))
+    assert isinstance(error.value.__cause__, ValueError)
+    with pytest.raises(SampleError, match=r"^samples 16, .*, 23, \.\.\. \(16 in all\) of InMemoryDataset"):
+        list(BaseDataLoader(InMemoryDataset(numbers, numbers, transform), 16, shuffle=False))
+    with pytest.raises(SampleError, match=r"^sample 21 of InMemoryDataset: ValueError"):
+        InMemoryDataset(numbers, numbers, transform)[21]
+
+
+# ------------------------------------------------------------------------------------------------ a worker that dies
+
+
+def dying(how):
+    """A fault that ends the process it is called in: by a signal, or with an exit code from 1 on."""
+    return (lambda: os.kill(os.getpid(), how)) if isinstance(how, signal.Signals) else (lambda: os._exit(how))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (signal.SIGKILL, "was killed by SIGKILL, most often because the memory is full"),
+        (signal.SIGBUS, "was killed by SIGBUS, most often because the shared memory, /dev/shm, is full"),
+        (signal.SIGSEGV, "was killed by SIGSEGV, perhaps by a fault in compiled code"),
+        (3, "ended with exit code 3, perhaps"),
+    ],
+)
+def test_a_worker_that_dies_is_told_in_one_line(how, words):
+    with pytest.raises(UserError, match=rf"^in epoch 1, after \d batches, a worker .* {words}.*num_workers=0") as error:
+        read(dying(how), num_workers=2)
+    assert "\n" not in str(error.value)
+
+
+class Line(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class Slow(Trainer):
+    """Its steps take so long that a worker dies during one, when torch's signal handler raises amid the step."""
+
+    def train_step(self, batch):
+        result = super().train_step(batch)
+        until = time.monotonic() + 0.1
+        while self.epoch == 1 and time.monotonic() < until:
+            pass
+        return result
+
+
+@pytest.mark.parametrize("kind", [Trainer, Slow])
+def test_a_run_whose_worker_dies_keeps_its_checkpoints_and_can_go_on(kind, tmp_path, capsys):
+    def make(fault):
+        torch.manual_seed(0)
+        model = Line()
+        loader = BaseDataLoader(Faulty(fault, n_good=1), 4, shuffle=False, num_workers=1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
+        options = {"epochs": 3, "tensorboard": False}
+        return kind(model, torch.nn.functional.mse_loss, [], optimizer, loader, **options)
+
+    assert run_command(lambda argv: make(dying(signal.SIGKILL)).train(tmp_path)) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: in epoch 2, after ") and message.endswith("go on with -r RUN_FOLDER.\n")
+    checkpoint = load_checkpoint(tmp_path / "checkpoint-last.pth")
+    assert (checkpoint["epoch"], checkpoint["step"]) == (1, 10)
+    trainer = make(lambda: None)
+    trainer.resume(checkpoint)
+    trainer.train(tmp_path)
+    assert (trainer.epoch, trainer.step) == (3, 30)

@@ -1,0 +1,50 @@
+"""NaN and infinity in gradients: found, and the update left out, without waiting for a GPU."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Whether no number in some tensors is NaN or infinite: 0-d bool on their device; true if there is no number."""
+    # the largest absolute value: unlike the 2-norm, it is finite whenever all numbers are
+    return get_total_norm([t for t in tensors if t.numel() > 0], norm_type=math.inf).isfinite()
+
+
+def gradients_are_finite(parameters: Iterable[Parameter]) -> Tensor:
+    """Whether no gradient holds NaN or infinity: 0-d bool on their device.
+
+    Processes that share a run agree on it, since they share the gradients, but not the loss.
+    """
+    return all_finite(p.grad for p in parameters if p.grad is not None)
+
+
+def step_if(finite: Tensor, optimizer: Optimizer) -> None:
+    """`optimizer.step()` if `finite` (0-d bool); else neither the weights nor what the optimizer remembers change.
+
+    A fused optimizer reads `finite` on the device. For another, this function reads it, which waits for a GPU.
+    """
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    # torch's fused SGD would leave its momentum uninitialized if the first of its steps were left out
+    without_momentum_yet = optimizer.defaults.get("momentum") and not optimizer.state
+    if not fused or without_momentum_yet:
+        if finite:
+            optimizer.step()
+        return
+    optimizer.found_inf = (~finite).float()  # as torch.amp.GradScaler hands it over
+    try:
+        optimizer.step()
+    finally:
+        del optimizer.found_inf
+
+
+@torch.no_grad()
+def restore_unless(finite: Tensor, tensors: Iterable[Tensor], before: Iterable[Tensor]) -> None:
+    """Give tensors the values they had before unless `finite` (0-d bool): a batch norm's averages have seen the NaN."""
+    for tensor, old in zip(tensors, before, strict=True):
+        tensor.copy_(torch.where(finite, tensor, old))
