@@ -5,16 +5,18 @@ import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from base.base_dataset import InMemoryDataset
+from base.epoch_sampler import EpochSampler
 from utils.data_errors import raise_if_killed, sample_error
-from utils.distributed import rank, world_size
+from utils.prefetch import prefetch, to_device
 from utils.seed import derive_seed, random_state, set_random_state
 
 SPLIT_SEED = 0  # a constant, so that the validation samples are the same for every seed, and runs can be compared
@@ -30,13 +32,18 @@ class BaseDataLoader(DataLoader):
     validation_split: the share (float below 1) or number (int) of samples that `split_validation()` hands out.
     num_workers: processes that read samples; the batches are the same for every number of them.
     stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
+    balanced: draw every class equally often, on average: with replacement, rare classes' samples more often. Needs
+        class numbers as `stratify` does, and `shuffle`.
+    len_epoch: an epoch is exactly so many batches, all of batch_size, wherever that is in the samples: the next epoch
+        goes on there, and each pass over the samples has an order of its own. None: an epoch is one pass.
     drop_last: leave out a last batch that is smaller than the others.
-    training: False for the test split: every sample once, in a fixed order, whatever shuffle and the split say.
+    training: False for the test split: every sample once, in a fixed order, not augmented, whatever the rest says.
     eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
     indices: the samples to use; by default all.
     collate_fn: makes a batch of a list of samples that are read one by one.
 
     The seed is the one of torch when the loader is made: `torch.manual_seed(seed)` sets it.
+    A batch of an unshuffled pass may be a view of the data in memory: do not change it in place.
     Raises ValueError for an empty dataset or an argument out of range.
     """
 
@@ -49,6 +56,8 @@ class BaseDataLoader(DataLoader):
         num_workers: int = 0,
         *,
         stratify: bool = False,
+        balanced: bool = False,
+        len_epoch: int | None = None,
         drop_last: bool = False,
         training: bool = True,
         eval_dataset: Dataset | None = None,
@@ -57,22 +66,36 @@ class BaseDataLoader(DataLoader):
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        if len_epoch is not None and len_epoch < 1:
+            raise ValueError(f"len_epoch is {len_epoch}; it must be at least 1")
+        if balanced and not shuffle:
+            raise ValueError("balanced draws samples at random; it needs shuffle")
         indices = torch.arange(len(dataset)) if indices is None else indices
         if len(indices) == 0:
             raise ValueError("the dataset is empty")
         if not training:
-            shuffle, validation_split, drop_last = False, 0.0, False
-        indices, self.valid_indices = split_indices(indices, validation_split, _labels(dataset) if stratify else None)
+            shuffle, validation_split, drop_last, balanced, len_epoch = False, 0.0, False, False, None
+        indices, self.valid_indices = split_indices(
+            indices, validation_split, _labels(dataset, "stratify") if stratify else None
+        )
 
         self.training = training
         self.samples = dataset
         self.eval_dataset = dataset if eval_dataset is None else eval_dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
-        seed = torch.initial_seed()
+        self.seed = torch.initial_seed()
+        self.device = torch.device("cpu")
         super().__init__(
-            dataset if self.in_memory else SeededDataset(dataset, seed),
+            dataset if self.in_memory else SeededDataset(dataset, self.seed),
             batch_size,
-            sampler=EpochSampler(indices, shuffle, seed, keyed=not self.in_memory),
+            sampler=EpochSampler(
+                indices,
+                shuffle,
+                self.seed,
+                length=None if len_epoch is None else len_epoch * batch_size,
+                weights=balancing_weights(_labels(dataset, "balanced")[indices]) if balanced else None,
+                keyed=not self.in_memory,
+            ),
             num_workers=0 if self.in_memory else num_workers,
             drop_last=drop_last,
             collate_fn=collate_fn,
@@ -82,14 +105,29 @@ class BaseDataLoader(DataLoader):
         )
 
     @property
+    def _augments(self) -> bool:
+        return self.training and self.samples.augment is not None
+
+    @property
     def n_samples(self) -> int:
         """How many samples a pass yields on this process, a dropped last batch included."""
-        return len(self.sampler)
+        return self.sampler.n_samples
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
         """Make the next pass that of `epoch`, from its batch number `batch` on."""
         self.sampler.epoch = epoch
         self.sampler.start = batch * self.batch_size
+
+    def to(self, device: torch.device | str) -> "BaseDataLoader":
+        """From now on, hand out the batches on this device; returns the loader.
+
+        Data in memory move to a GPU once, if half of its free memory holds them, and batches are made there. Other
+        batches are copied while the one before is worked on.
+        """
+        self.device = torch.device(device)
+        if self.in_memory:
+            self.samples.to(self.device)
+        return self
 
     def __iter__(self) -> Iterator[Any]:
         return self._batches_in_memory() if self.in_memory else self._batches_by_torch()
@@ -110,18 +148,59 @@ class BaseDataLoader(DataLoader):
     def _batches_by_torch(self) -> Iterator[Any]:
         """The batches sample by sample, by torch's DataLoader."""
         try:
-            yield from super().__iter__()
+            yield from prefetch(super().__iter__(), self.device)
         except Exception:
             self.close()
             raise
 
+    # ------------------------------------------------------------------------------------------- data in memory
+
     def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches by indexing: no Python per sample."""
-        indices = self.sampler.remaining()
+        """The batches by indexing: no Python per sample. What is done to the data is done on the device."""
+        dataset, places = self.samples, self.sampler.take()
         if self.drop_last:
-            indices = indices[: len(indices) // self.batch_size * self.batch_size]
-        if len(indices) > 0:  # else split would give one empty batch
-            yield from map(self.samples.get_batch, indices.split(self.batch_size))
+            places = places[: len(places) // self.batch_size * self.batch_size]
+        if not places:
+            return
+        part = self.sampler.as_slice(places)
+        as_they_lie = part is not None and dataset.transform is None and not self._augments
+        batches = self._slices(part) if as_they_lie else self._gather(places)
+        if dataset.data.is_cpu != (self.device.type == "cpu"):
+            batches = prefetch(batches, self.device)
+        for data, target, draws in batches:
+            yield dataset.prepare(data, draws), target
+
+    def _slices(self, part: slice) -> Iterator[tuple[Tensor, Tensor, None]]:
+        """The batches of consecutive samples, without a copy."""
+        data, target = self.samples.data, self.samples.target
+        versions = data._version, target._version  # counts changes in place, those of a view too
+        for start in range(part.start, part.stop, self.batch_size):
+            batch = slice(start, min(start + self.batch_size, part.stop))
+            yield data[batch], target[batch], None
+        if versions != (data._version, target._version):
+            raise RuntimeError(
+                "a batch was changed in place, and the dataset with it; write x = x / 2 instead of x /= 2 or x.div_(2)"
+            )
+
+    def _gather(self, places: range) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """The batches of samples anywhere, and to augment them, random numbers."""
+        data, target = self.samples.data, self.samples.target
+        passes = list(self.sampler.passes(places))
+        indices = torch.cat([indices for _, indices in passes])
+        draws = repeat(None)
+        if self._augments:
+            draws = torch.cat([self._draw(epoch)[indices] for epoch, indices in passes])
+            draws = to_device(draws, data.device).split(self.batch_size)
+        indices = to_device(indices, data.device).split(self.batch_size)
+        for batch, batch_draws in zip(indices, draws, strict=False):
+            yield data.index_select(0, batch), target.index_select(0, batch), batch_draws
+
+    def _draw(self, epoch: int) -> Tensor:
+        """Random numbers for each sample of the dataset, a function of (seed, epoch, index): (n_samples, n_draws)."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch, 1))
+        return torch.rand(len(self.samples), self.samples.augment.n_draws, generator=generator)
+
+    # ----------------------------------------------------------------------------------------------- validation
 
     def split_validation(self) -> "BaseDataLoader | None":
         """A loader of the samples that `validation_split` set apart, in a fixed order; None if there are none."""
@@ -130,47 +209,11 @@ class BaseDataLoader(DataLoader):
         return BaseDataLoader(
             self.eval_dataset,
             self.batch_size,
-            shuffle=False,
             num_workers=self.num_workers,
+            training=False,
             indices=self.valid_indices,
             collate_fn=self.collate_fn,
-        )
-
-
-class EpochSampler(Sampler):
-    """The order of an epoch: a permutation drawn from (seed, epoch), of which each process takes its share.
-
-    Counts up `epoch` by itself after every pass, so that a loop written by hand sees a new order each time.
-    With `shuffle`, every process gets equally many samples (a few are left out); without, every sample is seen once.
-    With `keyed`, a sample is named (epoch, index) instead of index, which is what a SeededDataset reads.
-    """
-
-    def __init__(self, indices: Tensor, shuffle: bool, seed: int, keyed: bool = False):
-        self.indices = indices
-        self.shuffle = shuffle
-        self.seed = seed
-        self.keyed = keyed
-        self.epoch = 1
-        self.start = 0
-
-    def remaining(self) -> Tensor:
-        """The indices of the epoch from `start` on; the next call gives the next epoch's."""
-        indices = self.indices
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
-            indices = indices[torch.randperm(len(indices), generator=generator)]
-        indices = indices[rank() : len(self) * world_size() if self.shuffle else None : world_size()][self.start :]
-        self.epoch, self.start = self.epoch + 1, 0
-        return indices
-
-    def __iter__(self) -> Iterator[Any]:
-        epoch = self.epoch
-        for index in self.remaining().tolist():
-            yield (epoch, index) if self.keyed else index
-
-    def __len__(self) -> int:
-        n_samples, n_processes = len(self.indices), world_size()
-        return n_samples // n_processes if self.shuffle else -((rank() - n_samples) // n_processes)
+        ).to(self.device)
 
 
 class SeededDataset(Dataset):
@@ -204,7 +247,7 @@ class SeededDataset(Dataset):
         try:
             return self.dataset[index]
         except Exception as error:
-            raise sample_error(error, self.dataset, [index]) from error
+            raise sample_error(error, self.dataset, index) from error
 
 
 def split_indices(
@@ -230,11 +273,22 @@ def split_indices(
     return tuple(torch.from_numpy(np.sort(part)) for part in parts)
 
 
-def _labels(dataset: Dataset) -> Tensor:
+def balancing_weights(labels: Tensor) -> Tensor:
+    """One weight per sample, with which every class is drawn equally often."""
+    _, classes, counts = labels.unique(return_inverse=True, return_counts=True)
+    return 1 / counts[classes].double()
+
+
+def _labels(dataset: Dataset, option: str) -> Tensor:
+    """One class number per sample. Raises ValueError, which names the option that needs them, for anything else."""
     try:
-        return dataset.target
-    except AttributeError:
-        raise ValueError(f"stratify needs {type(dataset).__name__}.target, one class number per sample") from None
+        labels = torch.as_tensor(dataset.target)
+        is_right = labels.shape == (len(dataset),) and not (labels.double() % 1).any()
+    except (AttributeError, TypeError, ValueError):
+        is_right = False
+    if not is_right:
+        raise ValueError(f"{option} needs {type(dataset).__name__}.target, one class number per sample")
+    return labels
 
 
 def _leave_signals_to_main(worker_id: int) -> None:

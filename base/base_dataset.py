@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from utils.data_errors import sample_error
-
 
 class BaseDataset(Dataset, ABC):
     """Samples by number: a subclass says how many there are and how to read one."""
@@ -28,14 +26,23 @@ class InMemoryDataset(BaseDataset):
 
     data: (n_samples, ...), kept in its own dtype, so that bytes stay bytes; target: (n_samples, ...).
     transform: called with the data of a whole batch, (batch, ...), on the way out.
+    augment: called with the data of a training batch before `transform`, and with random numbers, uniform in [0, 1),
+        float32 (batch, augment.n_draws): each sample's own, the same whatever batch it is in.
     """
 
-    def __init__(self, data: Tensor, target: Tensor, transform: Callable[[Tensor], Tensor] | None = None):
+    def __init__(
+        self,
+        data: Tensor,
+        target: Tensor,
+        transform: Callable[[Tensor], Tensor] | None = None,
+        augment: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ):
         if len(data) != len(target):
             raise ValueError(f"{len(data)} samples but {len(target)} targets")
         self.data = torch.as_tensor(data)
         self.target = torch.as_tensor(target)
         self.transform = transform
+        self.augment = augment
 
     def __len__(self) -> int:
         return len(self.data)
@@ -45,11 +52,17 @@ class InMemoryDataset(BaseDataset):
         return data[0], target[0]
 
     def get_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """The samples that a 1-d index tensor names, as (data, target), each (batch, ...)."""
-        data = self.data.index_select(0, indices)
-        if self.transform is not None:
-            try:
-                data = self.transform(data)
-            except Exception as error:
-                raise sample_error(error, self, indices.tolist()) from error
-        return data, self.target.index_select(0, indices)
+        """The samples that a 1-d index tensor names, as (data, target), each (batch, ...); not augmented."""
+        return self.prepare(self.data[indices]), self.target[indices]
+
+    def prepare(self, data: Tensor, draws: Tensor | None = None) -> Tensor:
+        """The data of a batch as a model wants them; augmented if random numbers are given."""
+        if draws is not None:
+            data = self.augment(data, draws)
+        return data if self.transform is None else self.transform(data)
+
+    def to(self, device: torch.device) -> None:
+        """Move the samples to a GPU if half of its free memory holds them; else they stay where they are."""
+        n_bytes = self.data.nbytes + self.target.nbytes
+        if device.type == "cpu" or n_bytes <= torch.cuda.mem_get_info(device)[0] // 2:
+            self.data, self.target = self.data.to(device), self.target.to(device)

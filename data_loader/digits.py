@@ -1,11 +1,13 @@
 """Handwritten digits that ship inside scikit-learn: 1,797 images of 8 x 8 pixels, ten classes, no download."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from base import BaseDataLoader, InMemoryDataset
 from data_loader.subset import choose_samples
+from data_loader.transforms import Augmentation
 
 TEST_SHARE = 0.2
 PIXEL_MAX = 16.0
@@ -17,6 +19,8 @@ class DigitsDataLoader(BaseDataLoader):
     training: the training part; False: the test part, a fixed fifth of the images with the same share of each class.
     classes: the digits to use, numbered anew in this order; by default all. See choose_samples.
     n_samples: use only so many images of the training part, always the same ones; by default all.
+    augment: what to do to training images at random, in order, as {"type": "RandomCrop", "args": {"padding": 1}}. See
+        data_loader/transforms.py.
     options: those of BaseDataLoader.
 
     Source: UCI's "Optical Recognition of Handwritten Digits", the part that `sklearn.datasets.load_digits` holds.
@@ -28,6 +32,7 @@ class DigitsDataLoader(BaseDataLoader):
         training: bool = True,
         classes: list[int] | None = None,
         n_samples: int | None = None,
+        augment: Sequence[dict[str, Any]] = (),
         **options: Any,
     ):
         from sklearn.datasets import load_digits
@@ -38,4 +43,5 @@ class DigitsDataLoader(BaseDataLoader):
         data, target = (parts[0], parts[2]) if training else (parts[1], parts[3])
         indices, target = choose_samples(torch.from_numpy(target).long(), classes, n_samples if training else None)
         data = torch.from_numpy(data)[indices].float().div(PIXEL_MAX).view(-1, 1, 8, 8)
-        super().__init__(InMemoryDataset(data, target), batch_size, training=training, **options)
+        dataset = InMemoryDataset(data, target, augment=Augmentation(augment) if augment else None)
+        super().__init__(dataset, batch_size, training=training, **options)

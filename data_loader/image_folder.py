@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from base import BaseDataLoader, BaseDataset
-from utils.check_config import did_you_mean
+from data_loader.transforms import make_step
 from utils.errors import UserError
 
 Sample = tuple[str, int]  # an image's path and its class number
@@ -95,7 +95,12 @@ def make_transform(entries: Sequence[dict[str, Any]], key: str) -> Callable[[Ten
     """
     from torchvision.transforms import v2
 
-    steps = [_make_step(entry, f"{key}.{i}") for i, entry in enumerate(entries)]
+    known = {
+        name: value
+        for name, value in vars(v2).items()
+        if isinstance(value, type) and issubclass(value, v2.Transform) and value is not v2.Transform
+    }
+    steps = [make_step(entry, known, f"{key}.{i}") for i, entry in enumerate(entries)]
     first_float = next((i for i, step in enumerate(steps) if isinstance(step, v2.Normalize)), len(steps))
     to_float = v2.ToDtype(torch.float32, scale=True)
     return v2.Compose([*steps[:first_float], to_float, *steps[first_float:]])
@@ -113,27 +118,6 @@ def stack(samples: list[tuple[Tensor, int]]) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------ transforms
-
-
-def _make_step(entry: dict[str, Any], key: str) -> Callable[[Any], Any]:
-    """Only a public name of v2 itself is looked up, and only a transform is called."""
-    from torchvision.transforms import v2
-
-    known = {
-        name: value
-        for name, value in vars(v2).items()
-        if isinstance(value, type) and issubclass(value, v2.Transform) and value is not v2.Transform
-    }
-    name, arguments = entry.get("type"), entry.get("args", {})
-    if entry.keys() - {"type", "args"} or not isinstance(name, str) or not isinstance(arguments, dict):
-        raise ValueError(f'{key}: {entry} is not {{"type": ..., "args": {{...}}}}')
-    if name not in known:
-        nearest = did_you_mean(name, known)
-        raise ValueError(f"{key}.type: {name!r} is unknown{nearest}; transforms are {', '.join(sorted(known))}")
-    try:
-        return known[name](**arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{key}.args: {name}: {error}") from error
 
 
 def _warn_of_random(entries: Sequence[dict[str, Any]]) -> None:

@@ -1,14 +1,13 @@
 """MNIST: 60,000 training and 10,000 test images of handwritten digits, 28 x 28 pixels, ten classes."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from base import BaseDataLoader, InMemoryDataset
 from data_loader.subset import choose_samples
+from data_loader.transforms import Augmentation, Normalize
 
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
 
@@ -21,6 +20,8 @@ class MnistDataLoader(BaseDataLoader):
     download: fetch the files if they are not there.
     classes: the digits to use, numbered anew in this order; by default all. See choose_samples.
     n_samples: use only so many training images, always the same ones; by default all.
+    augment: what to do to training images at random, in order, as {"type": "RandomCrop", "args": {"padding": 2}}. See
+        data_loader/transforms.py.
     options: those of BaseDataLoader.
 
     The images stay bytes in memory; a batch is standardized when it is read. Raises FileNotFoundError when the files
@@ -35,18 +36,14 @@ class MnistDataLoader(BaseDataLoader):
         download: bool = True,
         classes: list[int] | None = None,
         n_samples: int | None = None,
+        augment: Sequence[dict[str, Any]] = (),
         **options: Any,
     ):
         mnist = _read(Path(data_dir), training, download)
         indices, target = choose_samples(mnist.targets, classes, n_samples if training else None)
         images = mnist.data.unsqueeze(1)[indices]
-        dataset = InMemoryDataset(images, target, standardize)
+        dataset = InMemoryDataset(images, target, Normalize(MEAN, STD), Augmentation(augment) if augment else None)
         super().__init__(dataset, batch_size, training=training, **options)
-
-
-def standardize(images: Tensor) -> Tensor:
-    """Bytes (batch, 1, 28, 28) as float32 with the training pixels' mean 0 and standard deviation 1."""
-    return images.to(torch.float32).div_(255).sub_(MEAN).div_(STD)
 
 
 def _read(data_dir: Path, training: bool, download: bool) -> Any:

@@ -27,10 +27,9 @@ class UnreadableSample(UserError):
         super().__init__(text.rpartition(f"{type(self).__name__}: ")[2].strip())
 
 
-def sample_error(error: Exception, dataset: Any, indices: list[int]) -> SampleError | UnreadableSample:
-    """The error to raise from `error`: its one line says which samples of the dataset were read, and the cause."""
-    names = ", ".join(map(str, indices[:8])) + (f", ... ({len(indices)} in all)" if len(indices) > 8 else "")
-    which = f"sample{'s' if len(indices) > 1 else ''} {names} of {type(dataset).__name__}"
+def sample_error(error: Exception, dataset: Any, index: int) -> SampleError | UnreadableSample:
+    """The error to raise from `error`: its one line says which sample of the dataset was read, and the cause."""
+    which = f"sample {index} of {type(dataset).__name__}"
     if isinstance(error, UserError | PermissionError):
         return UnreadableSample(f"{which}: {error}")
     cause = " ".join(traceback.format_exception_only(error)[-1].split())

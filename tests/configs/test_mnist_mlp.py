@@ -30,7 +30,7 @@ def test_the_plain_loop_gives_the_same_losses_and_weights(train, read_metrics, d
     losses = []
     for _ in range(EPOCHS):
         total = 0.0
-        for batch in order.remaining().split(32):
+        for batch in torch.tensor(list(order)).split(32):
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()

@@ -36,3 +36,39 @@ def test_a_choice_keeps_image_and_label_together_and_all_test_images():
     all_test_labels = DigitsDataLoader(2000, training=False).samples.target
     n_test = DigitsDataLoader(2000, training=False, classes=[7, 8], n_samples=50).n_samples
     assert n_test == ((all_test_labels == 7) | (all_test_labels == 8)).sum() > 50
+
+
+# For config.json, which is the default example or, in a copy, another one with this loader.
+OPTIONS = [
+    'data_loader.args.augment=[{"type": "RandomCrop", "args": {"padding": 1}}]',
+    "data_loader.args.balanced=true",
+    "data_loader.args.len_epoch=7",
+    "trainer.tensorboard=false",
+]
+
+
+def test_a_config_can_name_every_option_and_a_run_with_them_goes_on_as_if_it_had_not_stopped(
+    train, resume, read_metrics
+):
+    straight = read_metrics(train("config.json", "trainer.epochs=4", *OPTIONS, run_id="straight"))
+    stopped = train("config.json", "trainer.epochs=2", *OPTIONS)
+    resumed = read_metrics(resume(stopped, "trainer.epochs=4"))
+    assert [record["step"] for record in resumed] == [7, 14, 21, 28]
+    for one, other in zip(straight, resumed, strict=True):
+        assert one | {"seconds": 0} == other | {"seconds": 0}
+
+
+def test_a_wrong_augmentation_is_named(refused):
+    message = refused("train", "-c", "config.json", "-s", OPTIONS[0].replace("Crop", "Crob"))
+    assert "augment.0.type: 'RandomCrob' is unknown, did you mean 'RandomCrop'" in message
+
+
+def test_training_images_are_augmented_and_test_images_are_not():
+    def images(**options):
+        [(data, _)] = DigitsDataLoader(2000, shuffle=False, **options)
+        return data
+
+    augment = [{"type": "RandomCrop", "args": {"padding": 1}}]
+    assert torch.equal(images(training=False), images(training=False, augment=augment))
+    changed = (images() != images(augment=augment)).flatten(1).any(dim=1)
+    assert 0.8 < changed.float().mean() < 0.95  # one of nine windows is the image itself

@@ -52,6 +52,8 @@ def test_images_stay_bytes_in_memory_and_are_standardized_by_the_batch(data_dir)
     raw = (data_dir / "MNIST/raw/train-images-idx3-ubyte").read_bytes()[16:]
     pixels = np.frombuffer(raw, np.uint8)[: 50 * 784].reshape(50, 1, 28, 28) / 255.0
     np.testing.assert_allclose(data.numpy(), (pixels - 0.1307) / 0.3081, atol=1e-5)
+    bytes_ = loader.samples.data[:50]
+    assert torch.equal(data, (bytes_ / 255 - 0.1307) / 0.3081)  # to the last bit what tutorials do
 
 
 def test_the_test_images_are_others(data_dir):

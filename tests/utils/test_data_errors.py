@@ -8,7 +8,7 @@ import traceback
 import pytest
 import torch
 
-from base import BaseDataLoader, BaseDataset, InMemoryDataset
+from base import BaseDataLoader, BaseDataset
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
 from utils.data_errors import SampleError
@@ -92,24 +92,6 @@ def test_a_fault_of_the_datasets_code_names_the_sample_and_keeps_its_traceback(e
 def test_what_a_person_can_mend_is_one_line(error, cause, num_workers, capsys):
     assert run_command(lambda argv: read(raising(error), num_workers)) == 2
     assert capsys.readouterr().err == f"error: sample 21 of Faulty: {cause}\n"
-
-
-def test_a_transform_in_memory_names_the_samples_of_its_batch():
-    def transform(data):
-        if (data == 21).any():
-            raise ValueError("too many")
-        return data
-
-    numbers = torch.arange(40.0)
-    with pytest.raises(
-        SampleError, match=r"^samples 20, 21, 22, 23 of InMemoryDataset: ValueError: too many$"
-    ) as error:
-        list(BaseDataLoader(InMemoryDataset(numbers, numbers, transform), 4, shuffle=False))
-    assert isinstance(error.value.__cause__, ValueError)
-    with pytest.raises(SampleError, match=r"^samples 16, .*, 23, \.\.\. \(16 in all\) of InMemoryDataset"):
-        list(BaseDataLoader(InMemoryDataset(numbers, numbers, transform), 16, shuffle=False))
-    with pytest.raises(SampleError, match=r"^sample 21 of InMemoryDataset: ValueError"):
-        InMemoryDataset(numbers, numbers, transform)[21]
 
 
 # ------------------------------------------------------------------------------------------------ a worker that dies
