@@ -22,6 +22,8 @@ from utils.check_config import (
 )
 from utils.errors import UserError
 
+NOT_FOR_TRAINER = ("type", "args", "save_dir", "verbosity")  # keys of the trainer's section that train.py reads itself
+
 
 class ConfigError(UserError):
     """One or several faults in a config or on the command line."""
@@ -204,6 +206,21 @@ class ConfigParser:
             raise ConfigError(f"{key}.type", [f"{definition.name} must accept {', '.join(sorted(refused))}"])
         return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
 
+    def init_optimizer(self, model: Any) -> Any:
+        """The optimizer of a model's trainable weights: a fused one, where torch has it, unless the config decides.
+
+        Fused, an update of all weights is one operation: two to four times as fast, on a CPU too.
+        """
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        entry = self.config["optimizer"]
+        parameters, _ = catalog.definitions(OBJECTS["optimizer"].package)[entry["type"]].parameters
+        decided = entry.get("args", {}).keys() & {"fused", "foreach", "capturable", "differentiable"}
+        # torch leaves a fused SGD's momentum uninitialized when fp16's scaler skips the first step
+        is_safe = all(p.is_floating_point() for p in trainable) and self.config["trainer"].get("amp") != "fp16"
+        if is_safe and not decided and "fused" in {p.name for p in parameters}:
+            return self.init_obj("optimizer", trainable, fused=True)
+        return self.init_obj("optimizer", trainable)
+
     def init_test_loader(self) -> Any:
         """The data loader, built with `training=False`: the test split, every sample once."""
         loader = self.init_obj("data_loader", training=False)
@@ -225,9 +242,10 @@ class ConfigParser:
     def init_trainer(self, *args: Any, **kwargs: Any) -> Any:
         """The trainer that `trainer.type` names; the section's keys are its options."""
         section = self.config["trainer"]
-        options = {key: section[key] for key in ("epochs", "save_period", "monitor", "early_stop", "tensorboard")}
+        options = {key: value for key, value in section.items() if key not in NOT_FOR_TRAINER}
         build = catalog.definitions(TRAINER.package)[section["type"]].load()
-        return _call("trainer", build, *args, **kwargs, **options, **section["args"], config=self.config)
+        options |= {"threads": self.config["threads"], "config": self.config}
+        return _call("trainer", build, *args, **kwargs, **options, **section["args"])
 
 
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:

@@ -78,7 +78,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
     metrics = config.init_metrics()
 
     # ---- optimizer, trainer
-    optimizer = config.init_obj("optimizer", [p for p in model.parameters() if p.requires_grad])
+    optimizer = config.init_optimizer(model)
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
     return config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
 

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from base.base_dataset import InMemoryDataset
 from base.epoch_sampler import EpochSampler
+from utils.batch import to_device
 from utils.data_errors import raise_if_killed, sample_error
-from utils.prefetch import prefetch, to_device
+from utils.prefetch import prefetch
 from utils.seed import derive_seed, random_state, set_random_state
 
 SPLIT_SEED = 0  # a constant, so that the validation samples are the same for every seed, and runs can be compared
@@ -105,10 +106,6 @@ class BaseDataLoader(DataLoader):
         )
 
     @property
-    def _augments(self) -> bool:
-        return self.training and self.samples.augment is not None
-
-    @property
     def n_samples(self) -> int:
         """How many samples a pass yields on this process, a dropped last batch included."""
         return self.sampler.n_samples
@@ -162,33 +159,38 @@ class BaseDataLoader(DataLoader):
             places = places[: len(places) // self.batch_size * self.batch_size]
         if not places:
             return
-        part = self.sampler.as_slice(places)
-        as_they_lie = part is not None and dataset.transform is None and not self._augments
-        batches = self._slices(part) if as_they_lie else self._gather(places)
-        if dataset.data.is_cpu != (self.device.type == "cpu"):
-            batches = prefetch(batches, self.device)
-        for data, target, draws in batches:
+        augments = self.training and dataset.augment is not None
+        part = None if augments or dataset.transform is not None else self.sampler.as_slice(places)
+        is_elsewhere = dataset.data.is_cpu != (self.device.type == "cpu")
+        if part is not None and not is_elsewhere:
+            yield from self._slices(part)
+            return
+        batches = self._gather(places, augments)
+        for data, target, draws in prefetch(batches, self.device) if is_elsewhere else batches:
             yield dataset.prepare(data, draws), target
 
-    def _slices(self, part: slice) -> Iterator[tuple[Tensor, Tensor, None]]:
+    def _slices(self, part: slice) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of consecutive samples, without a copy."""
         data, target = self.samples.data, self.samples.target
         versions = data._version, target._version  # counts changes in place, those of a view too
-        for start in range(part.start, part.stop, self.batch_size):
-            batch = slice(start, min(start + self.batch_size, part.stop))
-            yield data[batch], target[batch], None
+        if part.stop - part.start == len(data) <= self.batch_size:  # one batch of all: an epoch can be that short
+            yield data.detach(), target.detach()
+        else:
+            for start in range(part.start, part.stop, self.batch_size):
+                batch = slice(start, min(start + self.batch_size, part.stop))
+                yield data[batch], target[batch]
         if versions != (data._version, target._version):
             raise RuntimeError(
                 "a batch was changed in place, and the dataset with it; write x = x / 2 instead of x /= 2 or x.div_(2)"
             )
 
-    def _gather(self, places: range) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    def _gather(self, places: range, augments: bool) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """The batches of samples anywhere, and to augment them, random numbers."""
         data, target = self.samples.data, self.samples.target
         passes = list(self.sampler.passes(places))
         indices = torch.cat([indices for _, indices in passes])
         draws = repeat(None)
-        if self._augments:
+        if augments:
             draws = torch.cat([self._draw(epoch)[indices] for epoch, indices in passes])
             draws = to_device(draws, data.device).split(self.batch_size)
         indices = to_device(indices, data.device).split(self.batch_size)

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau
 
 from logger.run_log import RunLog
 from utils.checkpoint import load_model, snapshot
@@ -40,6 +40,8 @@ class BaseTrainer(ABC):
     monitor: "min NAME" or "max NAME" of what `_train_epoch` returns decides what is best; "off": nothing does.
     early_stop: stop after that many epochs in a row that did not improve; 0: never.
     save_period: keep checkpoint-epoch<N>.pth every so many epochs.
+    schedule_per: "epoch" or "step": what the learning rate scheduler counts.
+    warmup_steps: let the learning rate rise linearly over so many steps, beside what the scheduler does.
     tensorboard: write TensorBoard's files too.
     config: a plain dict, kept in the checkpoints.
 
@@ -56,6 +58,8 @@ class BaseTrainer(ABC):
         monitor: str = "off",
         early_stop: int = 0,
         save_period: int = 1,
+        schedule_per: str = "epoch",
+        warmup_steps: int = 0,
         tensorboard: bool = True,
         config: dict[str, Any] | None = None,
     ):
@@ -74,6 +78,14 @@ class BaseTrainer(ABC):
         if isinstance(lr_scheduler, ReduceLROnPlateau) and lr_scheduler.mode != self.monitor_mode:
             raise ValueError(f"ReduceLROnPlateau with mode {lr_scheduler.mode!r} needs a monitor of the same mode, "
                              f'such as "{lr_scheduler.mode} val_loss"; it is {monitor!r}')  # fmt: skip
+        if schedule_per not in ("epoch", "step"):
+            raise ValueError(f'schedule_per {schedule_per!r} is not "epoch" or "step"')
+        if schedule_per == "step" and isinstance(lr_scheduler, ReduceLROnPlateau):
+            raise ValueError('ReduceLROnPlateau judges whole epochs; set schedule_per to "epoch"')
+        self.schedule_per = schedule_per
+        self.warmup: LRScheduler | None = None
+        if warmup_steps > 1:  # step k, from 1, has k / warmup_steps of the learning rate
+            self.warmup = LinearLR(optimizer, start_factor=1 / warmup_steps, total_iters=warmup_steps - 1)
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
@@ -127,6 +139,10 @@ class BaseTrainer(ABC):
         """Count a step that is done. This is the boundary at which a signal stops the training."""
         self.step += 1
         self.batch += 1
+        if self.warmup is not None:
+            self.warmup.step()
+        if self.schedule_per == "step":
+            self._step_scheduler()
         self.stop_if_asked()
 
     def stop_if_asked(self) -> None:
@@ -149,18 +165,19 @@ class BaseTrainer(ABC):
         self.batch = 0
         lr = self.optimizer.param_groups[0]["lr"]
         is_best = self._judge(log)
-        self._step_scheduler(log)
+        if self.schedule_per == "epoch":
+            self._step_scheduler(log)
         self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
         return is_best
 
-    def _step_scheduler(self, log: dict[str, float]) -> None:
+    def _step_scheduler(self, log: dict[str, float] | None = None) -> None:
         try:
             if isinstance(self.lr_scheduler, ReduceLROnPlateau):
                 self.lr_scheduler.step(log[self.monitor])
             elif self.lr_scheduler is not None:
                 self.lr_scheduler.step()
         except ValueError as error:  # OneCycleLR beyond its last step
-            raise UserError(f"lr_scheduler: {error} (it is stepped once an epoch)") from error
+            raise UserError(f"lr_scheduler: {error} (it is stepped once per {self.schedule_per})") from error
 
     def _judge(self, log: dict[str, float]) -> bool:
         """Whether this epoch is the best so far. NaN and infinity never are."""
@@ -188,6 +205,7 @@ class BaseTrainer(ABC):
             "model": self._read_weights(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
+            "warmup": None if self.warmup is None else self.warmup.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
@@ -201,6 +219,8 @@ class BaseTrainer(ABC):
         self.optimizer.load_state_dict(state["optimizer"])
         if self.lr_scheduler is not None:
             self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        if self.warmup is not None:
+            self.warmup.load_state_dict(state["warmup"])
         self.epoch = state["epoch"]
         self.batch = state["batch"]
         self.step = state["step"]
@@ -214,7 +234,9 @@ class BaseTrainer(ABC):
         """
         try:
             if self.lr_scheduler is not None and not isinstance(self.lr_scheduler, ReduceLROnPlateau):
-                wind_forward(self.lr_scheduler, checkpoint["epoch"])
+                wind_forward(self.lr_scheduler, checkpoint[self.schedule_per])
+            if self.warmup is not None:
+                wind_forward(self.warmup, checkpoint["step"])
             state, notes = take_over_changes(
                 checkpoint, self.config, fresh=self.state_dict() | {"random": random_state()}
             )

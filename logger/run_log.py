@@ -8,7 +8,7 @@ from typing import Any
 
 from utils.files import write_atomically
 
-MAX_POINTS = 1000  # TensorBoard draws no more points than that of a curve; nobody reads more lines
+MAX_POINTS = 500  # a curve has no more points than a screen shows, and nobody reads more lines
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ class RunLog:
 
     run_dir: the run's folder; None: only the lines.
     first_epoch: epochs done before. Records of later epochs, left by a run that was killed, are removed.
-    epochs: how many there will be. With more than 1,000, lines and TensorBoard show every n-th; metrics.jsonl has all.
+    epochs: how many there will be. With more than 500, lines and TensorBoard show every n-th; metrics.jsonl has all.
     tensorboard: write TensorBoard's files too.
     """
 
@@ -64,7 +64,7 @@ class RunLog:
         if self._file is None:
             return
         for record in self._waiting:
-            self._file.write(json.dumps({name: _finite(value) for name, value in record.items()}) + "\n")
+            self._file.write(_to_json(record) + "\n")
         self._file.flush()
         if self._writer is not None:
             for record in self._waiting:
@@ -91,8 +91,11 @@ class RunLog:
             self._writer.add_scalar(tag, value, record["epoch"])
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _to_json(record: dict[str, Any]) -> str:
+    try:
+        return json.dumps(record, allow_nan=False)
+    except ValueError:  # JSON has no NaN and no infinity
+        return json.dumps({name: value if math.isfinite(value) else None for name, value in record.items()})
 
 
 def _drop_later_epochs(path: Path, last_epoch: int) -> None:

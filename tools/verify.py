@@ -102,6 +102,7 @@ def replay(config: ConfigParser, path: Path, steps: int) -> dict[str, Any]:
     """
     from utils.checkpoint import load_checkpoint, snapshot
     from utils.device import prepare_device
+    from utils.seed import random_state
 
     trainer = build_trainer(config, prepare_device(None, config["n_gpu"], config["threads"]))
     trainer.resume(load_checkpoint(path))  # read anew: an optimizer goes on with the very tensors it is given
@@ -117,7 +118,7 @@ def replay(config: ConfigParser, path: Path, steps: int) -> dict[str, Any]:
     trainer.end_step = end_step
     with suppress(Replayed):
         trainer.train()
-    return snapshot(trainer.state_dict())
+    return snapshot(trainer.state_dict() | {"random": random_state()})
 
 
 def find_difference(first: Any, second: Any) -> str | None:

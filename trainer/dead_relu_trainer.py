@@ -21,7 +21,7 @@ class DeadReluTrainer(Trainer):
             raise ValueError("the model has no nn.ReLU layer, so no unit can be counted as dead")
 
     def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
-        with DeadUnits(self.model) as dead_units:
+        with DeadUnits(self.evaluated_model) as dead_units:
             log = super().evaluate(batches)
         return log | {"dead_relu": dead_units.share()}
 

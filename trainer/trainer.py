@@ -1,22 +1,33 @@
 """Supervised training: batch -> output -> loss -> step."""
 
 import itertools
+import logging
 import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
-from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
+from utils.batch import n_samples, split_batch, to_channels_last
+from utils.checkpoint import load_checkpoint, load_model, save_checkpoint, snapshot
+from utils.compilation import Compilation
 from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker
+from utils.non_finite import SkippingStep
 from utils.seed import random_state, set_random_state
+from utils.threads import choose_threads
+
+AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+logger = logging.getLogger(__name__)
 
 
 class Trainer(BaseTrainer):
@@ -30,6 +41,14 @@ class Trainer(BaseTrainer):
     metrics: see MetricTracker.
     optimizer, data_loader: None if the trainer shall only evaluate.
     valid_data_loader: evaluated after each epoch; its metrics are logged as val_<name>.
+    accumulate: work through each batch in so many parts and add up their gradients: less memory, the same step.
+    amp: "bf16" or "fp16": compute in half precision where torch holds it to be safe; None: in the model's own.
+    channels_last: keep images with their channels last in memory, which is faster for convolutions on a GPU.
+    clip_grad_norm: scale the gradients down to this norm, all together, when theirs is larger; None: never.
+    compile: see Compilation.
+    ema: evaluate, and keep in checkpoints, a moving average of the weights with this decay, such as 0.999; None: none.
+    on_nan: "stop" the training when the loss is NaN or infinite, or "skip" every step whose gradients are.
+    threads: CPU threads; None: see choose_threads.
     options: those of BaseTrainer.
     """
 
@@ -42,6 +61,15 @@ class Trainer(BaseTrainer):
         data_loader: BaseDataLoader | None = None,
         valid_data_loader: BaseDataLoader | None = None,
         lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+        *,
+        accumulate: int = 1,
+        amp: str | None = None,
+        channels_last: bool = False,
+        clip_grad_norm: float | None = None,
+        compile: bool = False,
+        ema: float | None = None,
+        on_nan: str = "stop",
+        threads: int | None = None,
         **options: Any,
     ):
         super().__init__(model, optimizer, lr_scheduler, **options)
@@ -49,26 +77,37 @@ class Trainer(BaseTrainer):
         self.data_loader = data_loader
         self.valid_data_loader = valid_data_loader
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self._check_loaders()
+
+        self.n_parts = accumulate
+        self.amp = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp else nullcontext()
+        self.scaler = torch.amp.GradScaler(self.device.type) if amp == "fp16" else None
+        self.channels_last = channels_last
+        if channels_last:
+            model.to(memory_format=torch.channels_last)
+        self.clip_grad_norm = clip_grad_norm
+        self.compilation = Compilation(model) if compile else None
+        self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True) if ema else None
+        self.skipping = SkippingStep(model, optimizer) if on_nan == "skip" and self.scaler is None else None
+        self.threads = threads
+
         self.metrics = list(metrics)
+        self.train_metrics = MetricTracker(self.metrics, self.device, skip_bad=on_nan == "skip")
         self.shows_progress = sys.stderr.isatty()
-        self.train_metrics = MetricTracker(self.metrics, self.device)
-        for loader in (data_loader, valid_data_loader):
-            if not isinstance(loader, BaseDataLoader | None):
-                raise TypeError(
-                    f"a {type(loader).__name__} cannot be resumed; make a base.BaseDataLoader of its dataset"
-                )
-        if data_loader is not None and len(data_loader) == 0:
-            raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
-        if data_loader is not None and valid_data_loader is None and self.monitor.startswith("val_"):
-            raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The model that `evaluate` runs: the moving average, if there is one."""
+        return self.model if self.ema is None else self.ema.module
 
     def train(self, run_dir: Path | None = None) -> None:
         self.model.train()
-        try:
-            super().train(run_dir)
-        finally:
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        with ExitStack() as stack:  # which closes every loader, even if closing another raises
             for loader in filter(None, (self.data_loader, self.valid_data_loader)):
-                loader.close()
+                stack.callback(loader.close)
+            super().train(run_dir)
 
     # ---------------------------------------------------------------------------------- from the inside out
 
@@ -81,16 +120,58 @@ class Trainer(BaseTrainer):
     def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Update the weights once. Returns what `compute_loss` returns."""
         self.optimizer.zero_grad()
-        loss, output, target = self.compute_loss(batch)
-        loss.backward()
-        self.optimizer.step()
+        loss, output, target = self.forward_backward(batch)
+        self.update_weights()
         return loss, output, target
+
+    def forward_backward(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Add up the gradients of a batch, part by part. Returns what `compute_loss` returns of the whole."""
+        if self.skipping is not None:
+            self.skipping.remember()
+        try:
+            if self.n_parts == 1:
+                return self._forward_backward(batch)
+            results = [self._forward_backward(part, share) for part, share in split_batch(batch, self.n_parts)]
+            losses, outputs, targets = zip(*results, strict=True)
+            return sum(losses), torch.cat(outputs), torch.cat(targets)
+        except torch.OutOfMemoryError:
+            self._use_smaller_parts(n_samples(batch))
+        self.optimizer.zero_grad()
+        return self.forward_backward(batch)
+
+    def _forward_backward(self, batch: tuple[Tensor, Tensor], share: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+        with self.amp:
+            loss, output, target = self.compute_loss(batch)
+        if share != 1.0:
+            loss = loss * share
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        return loss, output, target
+
+    def update_weights(self) -> None:
+        """The optimizer's step, from gradients that are all there, with what comes before and after it."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if self.clip_grad_norm is not None:
+            clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
+        if self.scaler is not None:  # which leaves out a step with infinite gradients by itself
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        elif self.skipping is not None:
+            self.skipping.step()
+        else:
+            self.optimizer.step()
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._progress(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
-            loss, output, target = self.train_step(self.to_device(batch))
+            if self.channels_last:
+                batch = to_channels_last(batch)
+            if self.compilation is not None:
+                self.compilation.before_step(self.step)
+            loss, output, target = self._first_step(batch) if self.threads is None else self.train_step(batch)
             self.train_metrics.update(loss, output, target)
             self.end_step()
         log = self.train_metrics.compute()
@@ -100,47 +181,94 @@ class Trainer(BaseTrainer):
             self.valid_data_loader.set_position(epoch)
             log |= {f"val_{name}": value for name, value in self.evaluate(self.valid_data_loader).items()}
         self.train_metrics.reset()
-        return log
+        return log | self._numbers_of_options()
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
         """The loss and the metrics over all samples of some batches, by name. The model's mode stays what it was."""
+        if isinstance(batches, BaseDataLoader):
+            batches.to(self.device)
+        trained, self.model = self.model, self.evaluated_model
         was_training = self.model.training
         self.model.eval()
         metrics = MetricTracker(self.metrics, self.device)
         before = random_state()
         try:
             for batch in self._progress(batches, "evaluate"):
-                metrics.update(*self.compute_loss(self.to_device(batch)))
+                batch = to_channels_last(batch) if self.channels_last else batch
+                with self.amp:
+                    loss, output, target = self.compute_loss(batch)
+                metrics.update(loss, output, target)
                 self.stop_if_asked()
         except TrainingInterrupted:
             set_random_state(before)  # the resumed run evaluates from the start
             raise
         finally:
             self.model.train(was_training)
+            self.model = trained
         return metrics.compute()
 
     # ------------------------------------------------------------------------------------------------ helpers
 
-    def to_device(self, batch: Any) -> Any:
-        """A batch with its tensors, also those in lists, tuples and dicts, moved to the model's device."""
-        if isinstance(batch, Tensor):
-            return batch.to(self.device, non_blocking=True)
-        if isinstance(batch, dict):
-            return {key: self.to_device(value) for key, value in batch.items()}
-        if isinstance(batch, list | tuple):
-            return [self.to_device(part) for part in batch]
-        return batch  # such as a file's name
+    def _first_step(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Train on the run's first batch, and choose the number of CPU threads by the work that was."""
+        if self.device.type != "cpu" or torch.get_num_threads() == 1:
+            self.threads = torch.get_num_threads()
+            return self.train_step(batch)
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            result = self.train_step(batch)
+        self.threads = choose_threads(counter.get_total_flops())
+        torch.set_num_threads(self.threads)
+        logger.info("Training with %d CPU threads, chosen by the work of a step (threads).", self.threads)
+        return result
+
+    def _use_smaller_parts(self, n_batch: int) -> None:
+        """From now on twice as many parts. Raises UserError when they are single samples already."""
+        if self.n_parts >= n_batch:
+            raise UserError(
+                f"out of memory in step {self.step + 1} even with one sample at a time. Try a smaller model or smaller "
+                "inputs, trainer.amp=bf16, or a device with more memory (-d)."
+            )
+        self.n_parts = min(2 * self.n_parts, n_batch)
+        logger.warning("Out of memory in step %d: from here on, each batch is worked through in %d parts of at most "
+                       "%d samples.", self.step + 1, self.n_parts, -(-n_batch // self.n_parts))  # fmt: skip
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _numbers_of_options(self) -> dict[str, float]:
+        numbers = {}
+        if self.skipping is not None:
+            numbers["skipped_steps"] = self.skipping.n_skipped.item()
+        if self.device.type == "cuda":
+            numbers["peak_gpu_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
+            torch.cuda.reset_peak_memory_stats(self.device)
+        return numbers
 
     def check(self) -> None:
         """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
         self.data_loader.set_position(epoch=1)
-        self.train_step(self.to_device(next(iter(self.data_loader))))
+        batch = next(iter(self.data_loader))
+        self.train_step(to_channels_last(batch) if self.channels_last else batch)
         self.evaluate(itertools.islice(self.valid_data_loader or self.data_loader, 1))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.pth"
             save_checkpoint(snapshot(self.state_dict()) | {"config": self.config}, path)
             self.load_state_dict(load_checkpoint(path))
+
+    def _check_loaders(self) -> None:
+        for loader in (self.data_loader, self.valid_data_loader):
+            if not isinstance(loader, BaseDataLoader | None):
+                raise TypeError(
+                    f"a {type(loader).__name__} cannot be resumed; make a base.BaseDataLoader of its dataset"
+                )
+            if loader is not None:
+                loader.to(self.device)
+        if self.data_loader is not None and len(self.data_loader) == 0:
+            raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
+        if self.data_loader is not None and self.valid_data_loader is None and self.monitor.startswith("val_"):
+            raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
 
     def _name_divergence(self, epoch: int) -> str:
         step = self.step - self.batch + 1 + (self.train_metrics.first_bad_batch() or 0)
@@ -151,13 +279,33 @@ class Trainer(BaseTrainer):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"train_metrics": self.train_metrics.state_dict()}
+        state = super().state_dict() | {
+            "train_metrics": self.train_metrics.state_dict(),
+            "n_parts": self.n_parts,
+            "threads": self.threads,
+        }
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
+        if self.skipping is not None:
+            state["n_skipped"] = self.skipping.n_skipped
+        if self.ema is not None:
+            state["ema"] = self.ema.module.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         if not 0 <= self.batch <= len(self.data_loader):
             raise UserError(f"the checkpoint says batch {self.batch} of an epoch that has {len(self.data_loader)}")
         self.train_metrics.load_state_dict(state["train_metrics"])
+        self.n_parts = max(self.n_parts, state["n_parts"])
+        self.threads = self.threads or state["threads"]
+        if "scaler" in state and self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        if "n_skipped" in state and self.skipping is not None:
+            self.skipping.n_skipped.copy_(state["n_skipped"])
+        if self.ema is not None:
+            load_model(self.ema.module, state.get("ema", state["model"]))
+            self.ema.n_averaged.fill_(self.step)
 
     def _progress(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
         """A bar on a terminal; nothing elsewhere, where the line at the epoch's end says it all."""

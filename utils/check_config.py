@@ -43,6 +43,10 @@ def _integer(value: Any, minimum: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 
 
+def _above_0(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -79,6 +83,15 @@ KEYS = {
     ),
     "trainer.early_stop": Key("an integer >= 0 (epochs; 0 is off)", _integer, 0),
     "trainer.tensorboard": Key("true or false", _flag, True),
+    "trainer.schedule_per": Key('"epoch" or "step"', lambda v: v in ("epoch", "step"), "epoch"),
+    "trainer.warmup_steps": Key("an integer >= 0 (steps)", _integer, 0),
+    "trainer.accumulate": Key("an integer >= 1 (parts of a batch)", lambda v: _integer(v, 1), 1),
+    "trainer.amp": Key('"bf16", "fp16" or null', lambda v: v in ("bf16", "fp16", None), None),
+    "trainer.channels_last": Key("true or false", _flag, False),
+    "trainer.clip_grad_norm": Key("a number above 0, or null", lambda v: v is None or _above_0(v), None),
+    "trainer.compile": Key("true or false", _flag, False),
+    "trainer.ema": Key("a decay between 0 and 1, or null", lambda v: v is None or (_above_0(v) and v < 1), None),
+    "trainer.on_nan": Key('"stop" or "skip"', lambda v: v in ("stop", "skip"), "stop"),
 }
 
 OBJECTS = {

@@ -43,18 +43,18 @@ def snapshot(value: Any) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone() if value.is_cpu else value.detach().cpu()
     if kind is dict or kind is OrderedDict:
         copy = {}
         for key, item in value.items():
             try:
-                copy[key] = snapshot(item)
+                copy[key] = item if type(item) in PLAIN else snapshot(item)
             except TypeError as error:
                 raise TypeError(f"{key}.{error}") from None
         return copy
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone() if value.is_cpu else value.detach().cpu()
     if kind is list or kind is tuple:
-        return kind([snapshot(item) for item in value])
+        return kind([item if type(item) in PLAIN else snapshot(item) for item in value])
     if kind is Counter:  # MultiStepLR's milestones
         return Counter(value)
     raise TypeError(f"a {kind.__name__} cannot be kept: a checkpoint holds tensors and plain values only")

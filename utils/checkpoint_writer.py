@@ -43,7 +43,7 @@ class CheckpointWriter:
         if is_due:
             self.save(state_dict(), is_best)
         elif is_best:
-            self._best = snapshot(state_dict() | {"random": torch_random_state()})
+            self._best = snapshot(state_dict()) | {"random": torch_random_state()}
         if is_periodic:
             copy_checkpoint(self.run_dir / "checkpoint-last.pth", self.run_dir / f"checkpoint-epoch{epoch}.pth")
 
@@ -52,7 +52,7 @@ class CheckpointWriter:
         if self.run_dir is None:
             return
         self.before_save()
-        state = snapshot(state | {"random": random_state()})
+        state = snapshot(state) | {"random": random_state()}
         if is_best:
             self._best = state
         self.save_best()

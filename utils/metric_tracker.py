@@ -25,18 +25,19 @@ class MetricTracker:
 
     metrics: functions (output, target) -> 0-d tensor, a mean over the batch; or marked with `per_epoch`.
     device: where the batches lie.
+    skip_bad: leave losses and metrics that are NaN or infinite out of the means.
 
     `update` only keeps references. Metrics are computed for up to 64 batches at once and stay on the device, so a step
     neither pays for them nor waits for the GPU; `compute` reads and sums them.
     """
 
-    def __init__(self, metrics: Iterable[Metric], device: torch.device | str = "cpu"):
+    def __init__(self, metrics: Iterable[Metric], device: torch.device | str = "cpu", skip_bad: bool = False):
         metrics = list(metrics)
         self.means = [metric for metric in metrics if not getattr(metric, "per_epoch", False)]
         self.wholes = [metric for metric in metrics if getattr(metric, "per_epoch", False)]
         self.names = ["loss", *(metric.__name__ for metric in metrics)]
-        self._mean_names = ["loss", *(metric.__name__ for metric in self.means)]
         self.device = torch.device(device)
+        self.skip_bad = skip_bad
         self.reset()
 
     def reset(self) -> None:
@@ -60,21 +61,26 @@ class MetricTracker:
     def compute(self) -> dict[str, float]:
         """The means, and the metrics of the whole epoch, by name. Waits for the GPU."""
         self._close_group()
-        n_samples = sum(size * len(losses) for size, losses, _ in self._groups)
-        if n_samples == 0:
-            return dict.fromkeys(self.names, math.nan)
-        sums = [0.0] * len(self._mean_names)
-        for size, losses, means in self._groups:
-            sums[0] += size * sum(losses.tolist())
-            for i, mean in enumerate(means, start=1):
-                sums[i] += size * len(losses) * mean.item()
-        values = {name: total / n_samples for name, total in zip(self._mean_names, sums, strict=True)}
+        values = {"loss": self._mean((size, loss) for size, losses, _ in self._groups for loss in losses.tolist())}
+        for i, metric in enumerate(self.means):
+            values[metric.__name__] = self._mean((size * len(losses), m[i].item()) for size, losses, m in self._groups)
         if not math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
             output, target = (torch.cat(parts).cpu() for parts in zip(*self._epoch, strict=True))
+            if self.skip_bad:
+                good = output.flatten(1).isfinite().all(1)
+                output, target = output[good], target[good]
             values[metric.__name__] = float(metric(output, target))
         return {name: values[name] for name in self.names}
+
+    def _mean(self, weighted: Iterable[tuple[int, float]]) -> float:
+        total, n_samples = 0.0, 0
+        for size, value in weighted:
+            if not self.skip_bad or math.isfinite(value):
+                total += size * value
+                n_samples += size
+        return total / n_samples if n_samples else math.nan
 
     def first_bad_batch(self) -> int | None:
         """The number, from 0, of the first batch whose loss is NaN or infinite; None if all are finite."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
@@ -48,3 +48,24 @@ def restore_unless(finite: Tensor, tensors: Iterable[Tensor], before: Iterable[T
     """Give tensors the values they had before unless `finite` (0-d bool): a batch norm's averages have seen the NaN."""
     for tensor, old in zip(tensors, before, strict=True):
         tensor.copy_(torch.where(finite, tensor, old))
+
+
+class SkippingStep:
+    """Makes each update of the weights only if all gradients are finite, and counts those left out."""
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer):
+        self.model = model
+        self.optimizer = optimizer
+        self.n_skipped = torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device)
+        self._buffers: list[Tensor] = []
+
+    def remember(self) -> None:
+        """Call before the forward pass."""
+        self._buffers = [buffer.clone() for buffer in self.model.buffers()]
+
+    def step(self) -> None:
+        """Call after the backward pass, instead of `optimizer.step()`."""
+        finite = gradients_are_finite(self.model.parameters())
+        step_if(finite, self.optimizer)
+        restore_unless(finite, self.model.buffers(), self._buffers)
+        self.n_skipped += ~finite

@@ -1,35 +1,11 @@
 """Batches on the device where the model is."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """A batch with its tensors, also those in lists, tuples and dicts, on a device.
-
-    A copy to a GPU is made from pinned memory, so that the CPU does not wait for it.
-    """
-
-    def move(tensor: Tensor) -> Tensor:
-        if device.type == "cuda" and tensor.device.type == "cpu":
-            tensor = tensor.pin_memory()
-        return tensor.to(device, non_blocking=True)
-
-    return map_tensors(move, batch)
-
-
-def map_tensors(function: Callable[[Tensor], Tensor], batch: Any) -> Any:
-    """A batch with `function` of each tensor in the tensor's place; anything else, such as a file's name, stays."""
-    if isinstance(batch, Tensor):
-        return function(batch)
-    if isinstance(batch, dict):
-        return {key: map_tensors(function, value) for key, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        return [map_tensors(function, part) for part in batch]
-    return batch
+from utils.batch import map_tensors, to_device
 
 
 def prefetch(batches: Iterable[Any], device: torch.device) -> Iterable[Any]:

@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 # A change of these changes the batches or what is gathered of them: an epoch that was interrupted starts anew.
 EPOCH_KEYS = ("seed", "data_loader.", "loss", "metrics")
+SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per", "trainer.warmup_steps")
 HARMLESS_KEYS = ("data_loader.args.num_workers", "data_loader.args.data_dir", "data_loader.args.download")
 # Where the run lies was decided when it started.
 FIXED_KEYS = ("name", "trainer.save_dir")
@@ -25,10 +26,10 @@ def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any
     return found
 
 
-def wind_forward(lr_scheduler: LRScheduler, epochs: int) -> None:
-    """Bring a fresh scheduler, and its optimizer's learning rate, to where they are after some epochs."""
+def wind_forward(lr_scheduler: LRScheduler, n_times: int) -> None:
+    """Bring a fresh scheduler, and its optimizer's learning rate, to where they are after some epochs, or steps."""
     with warnings.catch_warnings(action="ignore"):  # that the optimizer has not stepped is right here
-        for _ in range(epochs):
+        for _ in range(n_times):
             lr_scheduler.step()
 
 
@@ -45,7 +46,7 @@ def take_over_changes(
     state = dict(checkpoint)
     optimizer = [key for key in changes if key.startswith("optimizer")]
     forgotten = [key for key in optimizer if key.split(".")[-1] not in FREE_OPTIMIZER_ARGS]
-    schedule = any(key.startswith("lr_scheduler") or key == "optimizer.args.lr" for key in changes)
+    schedule = any(key.startswith(SCHEDULE_KEYS) for key in changes)
     plateau = (config.get("lr_scheduler") or {}).get("type") == "ReduceLROnPlateau"
     if "trainer.monitor" in changes:
         state |= {"best": None, "epochs_since_best": 0}
@@ -61,7 +62,7 @@ def take_over_changes(
                 group["lr"] = old["lr"]
         state["optimizer"] = checkpoint["optimizer"] | {"param_groups": groups}
     if schedule:
-        state["lr_scheduler"] = fresh["lr_scheduler"]
+        state |= {key: fresh[key] for key in ("lr_scheduler", "warmup")}
 
     if "seed" in changes:
         state["random"] = fresh["random"]

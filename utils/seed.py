@@ -38,7 +38,7 @@ def random_state() -> dict[str, Any]:
 def torch_random_state() -> dict[str, Any]:
     """The part of `random_state()` that is quick to read."""
     return {
-        "torch": torch.get_rng_state(),
+        "torch": torch.default_generator.get_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
 

@@ -11,8 +11,9 @@ EPOCHS = 10  # of 200
 @pytest.mark.parametrize("name, standardize", [("california_housing", True), ("california_housing_raw", False)])
 def test_the_plain_loop_has_the_same_losses_and_weights(name, standardize, train, read_metrics, evaluate, shared_data):
     data_home = shared_data / "california"
-    config, settings = f"configs/{name}.json", [f"trainer.epochs={EPOCHS}", "trainer.verbosity=0"]
-    run_dir = train(config, f"data_loader.args.data_home={data_home}", *settings)
+    # torch.optim.Adam as the loop below has it: a fused one rounds differently
+    settings = [f"trainer.epochs={EPOCHS}", "trainer.verbosity=0", "optimizer.args.fused=false"]
+    run_dir = train(f"configs/{name}.json", f"data_loader.args.data_home={data_home}", *settings)
 
     torch.manual_seed(123)
     data_loader = CaliforniaHousingDataLoader(data_home, batch_size=100, standardize=standardize, shuffle=True)

@@ -455,11 +455,6 @@ def test_a_loader_without_a_batch_is_refused():
         Trainer(Net(), nn.functional.cross_entropy, data_loader=loader)
 
 
-def test_dict_batches_are_moved_as_a_whole():
-    moved = make_trainer().to_device({"x": torch.ones(2), "parts": (torch.ones(1), "a.png")})
-    assert_same(moved, {"x": torch.ones(2), "parts": [torch.ones(1), "a.png"]})
-
-
 def test_the_trainer_reads_every_training_sample_once_an_epoch():
     trainer = make_trainer()
     seen = torch.cat([data for data, _ in itertools.chain(trainer.data_loader, trainer.valid_data_loader)])

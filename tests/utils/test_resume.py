@@ -171,7 +171,7 @@ def test_the_log_shows_what_was_changed_and_which_wins(caplog):
 def test_an_unchanged_config_needs_no_table(caplog):
     trainer = make(sgd(0.1))
     with caplog.at_level("INFO"):
-        trainer.resume(trainer.state_dict() | {"config": trainer.config})
+        trainer.resume(trainer.state_dict() | {"config": trainer.config, "random": random_state()})
     assert caplog.messages == ["Resumed after epoch 0, step 0."]
 
 
