@@ -225,7 +225,8 @@ class ConfigParser:
     def init_trainer(self, *args: Any, **kwargs: Any) -> Any:
         """The trainer that `trainer.type` names; the section's keys are its options."""
         section = self.config["trainer"]
-        options = {key: section[key] for key in ("epochs", "save_period", "monitor", "early_stop", "tensorboard")}
+        keys = ("epochs", "save_period", "save_every_steps", "keep_last", "monitor", "early_stop", "tensorboard")
+        options = {key: section[key] for key in keys}
         build = catalog.definitions(TRAINER.package)[section["type"]].load()
         return _call("trainer", build, *args, **kwargs, **options, **section["args"], config=self.config)
 
