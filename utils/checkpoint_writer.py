@@ -3,6 +3,8 @@
 import logging
 import math
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +16,7 @@ from utils.errors import UserError
 from utils.seed import random_state, torch_random_state
 
 SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
+MAX_FAILURES = 3  # so many saves in a row that a full disk prevents end the run
 State = dict[str, Any]
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,9 @@ class CheckpointWriter:
 
     One save is written at a time. A next one that cannot be left out waits for it, so that a slow disk holds back the
     training instead of filling the memory, and a kill costs at most the save under way and the steps since.
+
+    A save that the disk refuses leaves the files of the one before, and the next save tries again. MAX_FAILURES in a
+    row, or one at the run's end, raise UserError, with the state saved in the system's temporary folder if possible.
     """
 
     def __init__(
@@ -55,7 +61,9 @@ class CheckpointWriter:
         self.before_save = before_save
         self._best: State | None = None  # the best state while it is not on disk
         self._thread: ThreadPoolExecutor | None = None
-        self._saving: Future | None = None
+        self._saving: Future | None = None  # ends with the OSError that prevented the save, or None
+        self._saving_best: State | None = None
+        self._failures = 0  # in a row
         self._saved_at = -math.inf
 
     def start_from(self, state_dict: Callable[[], State]) -> None:
@@ -73,7 +81,9 @@ class CheckpointWriter:
             newest = None
         if newest is not None and newest <= state["step"]:
             return
-        self._write(state, None, None)
+        error = self._write(self.run_dir, state)
+        if error is not None:
+            raise UserError(f"{self.run_dir}: no checkpoint can be written there: {error.strerror}")
         for epoch, path in self._epoch_files().items():
             if newest is not None and epoch > state["epoch"]:
                 abandoned = path.replace(path.with_name(f"abandoned-epoch{epoch}.pth"))
@@ -81,10 +91,10 @@ class CheckpointWriter:
 
     def end_step(self, state_dict: Callable[[], State], step: int) -> None:
         """Save the state within an epoch, if it is time to."""
-        if self._saving is not None and self._saving.done():
-            self._wait()
-        if self.save_every_steps and step % self.save_every_steps == 0 and self.run_dir is not None:
-            self._wait()
+        is_due = self.run_dir is not None and self.save_every_steps and step % self.save_every_steps == 0
+        if is_due or self._is_done():
+            self._wait(state_dict)
+        if is_due:
             self._start(_take(state_dict()))
 
     def keep(self, state_dict: Callable[[], State], epoch: int, is_best: bool) -> None:
@@ -92,10 +102,11 @@ class CheckpointWriter:
         if self.run_dir is None:
             return
         is_periodic = epoch % self.save_period == 0
-        is_idle = self._saving is None or self._saving.done()
+        is_idle = self._saving is None or self._is_done()
         is_due = is_periodic or (is_idle and time.monotonic() - self._saved_at >= SAVE_SECONDS)
+        if is_due or self._is_done():
+            self._wait(state_dict)
         if is_due:
-            self._wait()
             state = _take(state_dict())
             self._best = state if is_best else self._best
             self._start(state, epoch if is_periodic else None)
@@ -106,54 +117,95 @@ class CheckpointWriter:
         """Save a state and wait until it is on disk: at a run's end, when it is interrupted."""
         if self.run_dir is None:
             return
-        self._wait()
+        self._wait(lambda: state)
         self._start(_take(state))
-        self._wait()
+        self._wait(lambda: state, max_failures=1)
         self._end_thread()
 
     def save_best(self) -> None:
-        """Write model_best.pth if it is behind, and wait until it is on disk."""
-        self._wait()
+        """Write model_best.pth if it is behind, and wait until it is on disk. For a run that an error has ended."""
+        self._wait(max_failures=math.inf)
         self._end_thread()
         if self._best is not None:
-            self._write(None, self._best, None)
+            self._note(self._write(self.run_dir, best=self._best))
             self._best = None
 
     def _start(self, state: State, epoch: int | None = None) -> None:
-        """Hand a snapshot to a thread."""
-        self.before_save()
-        best, self._best = self._best, None
-        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._saving = self._thread.submit(self._write, state, best, epoch)
+        """Hand a snapshot to the thread."""
+        self._saving_best, self._best = self._best, None
         self._saved_at = time.monotonic()
+        try:
+            self.before_save()
+        except OSError as error:  # a checkpoint that the logs are behind would leave a gap in them
+            self._saving = Future()
+            self._saving.set_result(error)
+            return
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._saving = self._thread.submit(self._write, self.run_dir, state, self._saving_best, epoch)
 
-    def _wait(self) -> None:
-        """Wait for the save under way; raises what went wrong there."""
+    def _is_done(self) -> bool:
+        return self._saving is not None and self._saving.done()
+
+    def _wait(self, state_dict: Callable[[], State] = dict, max_failures: float = MAX_FAILURES) -> None:
+        """Wait for the save under way; raises what went wrong there, a full disk only after `max_failures` in a row."""
         saving, self._saving = self._saving, None
-        if saving is not None:
-            saving.result()
+        if saving is None:
+            return
+        error = saving.result()
+        self._note(error)
+        if error is not None:
+            self._best = self._best or self._saving_best
+            if self._failures >= max_failures:
+                raise UserError(f"{self.run_dir}: {error.strerror}. {self._save_elsewhere(_take(state_dict()))}")
+
+    def _note(self, error: OSError | None) -> None:
+        self._failures = 0 if error is None else self._failures + 1
+        if error is not None:
+            free = shutil.disk_usage(self.run_dir).free / 1e6 if self.run_dir.exists() else 0
+            logger.warning(
+                "No checkpoint saved in %s: %s (%.1f MB free). Those before are intact; %d in a row end the run.",
+                self.run_dir, error.strerror, free, MAX_FAILURES)  # fmt: skip
+
+    def _save_elsewhere(self, state: State) -> str:
+        """Save the state outside the run's folder; returns a sentence that says where."""
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=f"{self.run_dir.name}-"))
+        except OSError as error:
+            return f"The state could not be saved elsewhere either: {error.strerror}."
+        error = self._write(folder, state, self._best)
+        self._best = None
+        if error is not None:
+            return f"The state could not be saved in {folder} either: {error.strerror}."
+        return (
+            f"The state is saved in {folder}: make room, move its files to {self.run_dir}, go on with -r {self.run_dir}"
+        )
 
     def _end_thread(self) -> None:
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None
 
-    def _write(self, state: State | None, best: State | None, epoch: int | None) -> None:
+    def _write(self, folder: Path, state: State | None = None, best: State | None = None, epoch: int | None = None
+               ) -> OSError | None:  # fmt: skip
         """Write model_best.pth, checkpoint-epoch<N>.pth and checkpoint-last.pth, each if it is given.
 
         In this order: the last never knows of a file that is not there. A run that is killed in between goes on from
-        the last and makes the others again.
+        the last and makes the others again. Returns the error if the disk is full or broken.
         """
-        if best is not None:
-            save_checkpoint(best | {"config": self.config}, self.run_dir / "model_best.pth")
-        if state is None:
-            return
-        last = self.run_dir / "checkpoint-last.pth"
-        target = last if epoch is None else self.run_dir / f"checkpoint-epoch{epoch}.pth"
-        save_checkpoint(state | {"config": self.config}, target)
-        if epoch is not None:
-            self._delete_old()
-            copy_checkpoint(target, last)
+        last = folder / "checkpoint-last.pth"
+        try:
+            if best is not None:
+                save_checkpoint(best | {"config": self.config}, folder / "model_best.pth")
+            if epoch is not None:
+                periodic = folder / f"checkpoint-epoch{epoch}.pth"
+                save_checkpoint(state | {"config": self.config}, periodic)
+                self._delete_old()
+                copy_checkpoint(periodic, last)
+            elif state is not None:
+                save_checkpoint(state | {"config": self.config}, last)
+        except OSError as error:
+            return error
+        return None
 
     def _delete_old(self) -> None:
         if self.keep_last is not None:

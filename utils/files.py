@@ -16,6 +16,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # one for a full disk names no file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":  # the rename itself is on disk only once its folder is
