@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     from logger.advice import name_overfitting
     from logger.data_report import report_data
     from logger.logger import setup_logging
-    from logger.run_dir import create_run_dir, record_environment
+    from logger.run_dir import create_run_dir, lock_run_dir, record_environment
     from utils.device import prepare_device
     from utils.files import write_json
 
@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         run_dir = config.resume.parent
     else:
         run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
+    lock_run_dir(run_dir)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     if config.checkpoint:
         trainer.resume(config.checkpoint)

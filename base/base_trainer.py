@@ -39,7 +39,7 @@ class BaseTrainer(ABC):
     epochs: how many epochs in all, those before a resume included.
     monitor: "min NAME" or "max NAME" of what `_train_epoch` returns decides what is best; "off": nothing does.
     early_stop: stop after that many epochs in a row that did not improve; 0: never.
-    save_period: keep checkpoint-epoch<N>.pth every so many epochs.
+    save_period, save_every_steps, keep_last: see CheckpointWriter.
     schedule_per: "epoch" or "step": what the learning rate scheduler counts.
     warmup_steps: let the learning rate rise linearly over so many steps, beside what the scheduler does.
     tensorboard: write TensorBoard's files too.
@@ -58,6 +58,8 @@ class BaseTrainer(ABC):
         monitor: str = "off",
         early_stop: int = 0,
         save_period: int = 1,
+        save_every_steps: int = 0,
+        keep_last: int | None = None,
         schedule_per: str = "epoch",
         warmup_steps: int = 0,
         tensorboard: bool = True,
@@ -72,6 +74,8 @@ class BaseTrainer(ABC):
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
         self.early_stop = early_stop
         self.save_period = save_period
+        self.save_every_steps = save_every_steps
+        self.keep_last = keep_last
         self.tensorboard = tensorboard
         self.config = snapshot(config or {})
         self._read_weights = WeightsReader(model)
@@ -94,6 +98,7 @@ class BaseTrainer(ABC):
         self.epochs_since_best = 0
 
         self.run_dir: Path | None = None
+        self.writer: CheckpointWriter | None = None
         self._stop_signal = 0
 
     @abstractmethod
@@ -113,8 +118,11 @@ class BaseTrainer(ABC):
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
+        self.writer = CheckpointWriter(self.run_dir, self.config, self.save_period, self.save_every_steps,
+                                       self.keep_last, before_save=lambda: self.run_log.flush())  # fmt: skip
+        if self.step > 0:
+            self.writer.start_from(self.state_dict)
         with RunLog(self.run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, self._noting_signals():
-            writer = CheckpointWriter(self.run_dir, self.config, self.save_period, before_save=self.run_log.flush)
             try:
                 while not self._is_finished():
                     self.stop_if_asked()
@@ -125,15 +133,15 @@ class BaseTrainer(ABC):
                             f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}"
                         )
                     is_best = self._end_epoch(log, seconds=time.perf_counter() - start)
-                    writer.keep(self.state_dict, self.epoch, is_best)
+                    self.writer.keep(self.state_dict, self.epoch, is_best)
             except TrainingInterrupted as interrupted:
-                writer.save(self.state_dict())
+                self.writer.save(self.state_dict())
                 logger.warning("%s after step %d; go on with -r %s", interrupted, self.step, run_dir)
                 raise
             except Exception:
-                writer.save_best()
+                self.writer.save_best()
                 raise
-            writer.save(self.state_dict())
+            self.writer.save(self.state_dict())
 
     def end_step(self) -> None:
         """Count a step that is done. This is the boundary at which a signal stops the training."""
@@ -144,6 +152,8 @@ class BaseTrainer(ABC):
         if self.schedule_per == "step":
             self._step_scheduler()
         self.stop_if_asked()
+        if self.writer is not None:
+            self.writer.end_step(self.state_dict, self.step)
 
     def stop_if_asked(self) -> None:
         """Raise TrainingInterrupted if a signal has arrived."""

@@ -7,6 +7,14 @@ from pathlib import Path
 LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 
 
+class TrainLog(logging.FileHandler):
+    """train.log. What a full disk does not take is on the terminal; the training goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     """Show log messages on the terminal, and add them with their time to a file if there is one.
 
@@ -17,7 +25,7 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     terminal.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log_file is not None:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8", delay=True))
+        handlers.append(TrainLog(log_file, encoding="utf-8", delay=True))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     # Libraries stay silent but for their warnings.
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)

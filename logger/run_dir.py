@@ -8,13 +8,19 @@ import sys
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from utils.errors import UserError
-from utils.files import write_json
+from utils.files import remove_temporary_files, write_json
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
+_locks: dict[Path, IO[str]] = {}  # held open: closing one gives its lock back
 
 
 def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path:
@@ -43,6 +49,27 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
                 attempt += 1
     except OSError as error:
         raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
+
+
+def lock_run_dir(run_dir: Path) -> None:
+    """Keep every other process from training in a run's folder, as long as this one lives. Then clear up after a kill.
+
+    The kernel gives the lock back when the process ends, however it ends; worker processes do not inherit it.
+    Raises UserError, naming the process that has it. Where there are no such locks (Windows), nothing is locked.
+    """
+    if fcntl is None or run_dir.resolve() in _locks:
+        return
+    lock = (run_dir / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        lock.seek(0)
+        raise UserError(f"{run_dir}: {lock.read() or 'another process'} is training there; wait, or end it") from None
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {platform.node()}")
+    lock.flush()
+    _locks[run_dir.resolve()] = lock
+    remove_temporary_files(run_dir)
 
 
 def record_environment(run_dir: Path, device: str) -> None:

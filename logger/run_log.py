@@ -29,11 +29,12 @@ class RunLog:
         self._file = None
         self._writer = None
         self._waiting: list[dict[str, Any]] = []  # records that are not in the files yet
+        self._unwritten = b""  # lines that a full disk has not taken yet
         if run_dir is None:
             return
         path = run_dir / "metrics.jsonl"
         _drop_later_epochs(path, first_epoch)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -43,7 +44,10 @@ class RunLog:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self.flush()
+        try:
+            self.flush()
+        except OSError as error:
+            logger.warning("metrics.jsonl lacks its last lines: %s", error.strerror)
         if self._file is not None:
             self._file.close()
         if self._writer is not None:
@@ -59,19 +63,27 @@ class RunLog:
     def flush(self) -> None:
         """Hand everything to the operating system, so that a kill of this process cannot lose it.
 
+        Raises OSError if metrics.jsonl's disk is full; the lines are kept, for the next flush.
         The files get their numbers only here, many at once: in an epoch of half a millisecond it would be seen.
         """
         if self._file is None:
             return
-        for record in self._waiting:
-            self._file.write(_to_json(record) + "\n")
-        self._file.flush()
-        if self._writer is not None:
-            for record in self._waiting:
-                if self._is_shown(record["epoch"]):
-                    self._write_scalars(record)
+        waiting, self._waiting = self._waiting, []
+        self._write_tensorboard([record for record in waiting if self._is_shown(record["epoch"])])
+        self._unwritten += "".join(_to_json(record) + "\n" for record in waiting).encode()
+        while self._unwritten:
+            self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
+
+    def _write_tensorboard(self, records: list[dict[str, Any]]) -> None:
+        if self._writer is None:
+            return
+        try:
+            for record in records:
+                self._write_scalars(record)
             self._writer.flush()
-        self._waiting = []
+        except OSError as error:  # its writer cannot go on after that
+            logger.warning("TensorBoard's files end here: %s", error.strerror)
+            self._writer = None
 
     def _is_shown(self, epoch: int) -> bool:
         return epoch % self._period == 0 or epoch in (1, self._epochs)

@@ -75,6 +75,8 @@ KEYS = {
     "trainer.epochs": Key("an integer >= 1", lambda v: _integer(v, 1)),
     "trainer.save_dir": Key("a folder's path", lambda v: isinstance(v, str) and v.isprintable() and v != "", "saved/"),
     "trainer.save_period": Key("an integer >= 1 (epochs)", lambda v: _integer(v, 1), 1),
+    "trainer.save_every_steps": Key("an integer >= 0 (steps; 0 is off)", _integer, 0),
+    "trainer.keep_last": Key("an integer >= 1, or null", lambda v: v is None or _integer(v, 1), None),
     "trainer.verbosity": Key("0 (warnings), 1 (epochs) or 2 (everything)", lambda v: _integer(v) and v <= 2, 2),
     "trainer.monitor": Key(
         '"off", "min METRIC" or "max METRIC"',

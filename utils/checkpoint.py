@@ -62,7 +62,12 @@ def snapshot(value: Any) -> Any:
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write a snapshot. At every instant `path` is the old file or the new one, never a part of one."""
-    write_atomically(path, lambda file: torch.save(state, file))
+    try:
+        write_atomically(path, lambda file: torch.save(state, file))
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch's message says nothing of the full disk
+            raise error.__context__ from None
+        raise
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
