@@ -101,7 +101,7 @@ def parse_json(text: str) -> Any:
 
     def small(text: str) -> int:
         if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
-            raise ValueError(f"{text[:60]} is not an integer of 64 bits")
+            raise ValueError(f"{text[:20]}, of {len(text)} digits, does not fit into 64 bits")
         return int(text)
 
     if len(text) > MAX_CHARACTERS:
@@ -280,13 +280,14 @@ def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
 
     RuntimeError is torch's word for a tensor that cannot be. Its own optimizers and schedulers raise anything.
     """
-    of_torch = key in ("optimizer", "lr_scheduler")
     try:
         return build(*args, **kwargs)
     except (ValueError, OSError) as error:
         raise ConfigError(key, [str(error)]) from error
-    except Exception if of_torch else (RuntimeError, MemoryError) as error:
-        raise ConfigError(key, [f"{type(error).__name__}: {error}"]) from error
+    except Exception as error:
+        if key in ("optimizer", "lr_scheduler") or isinstance(error, RuntimeError | MemoryError):
+            raise ConfigError(key, [f"{type(error).__name__}: {error}"]) from error
+        raise
 
 
 def _function(entry: str | dict[str, Any], expected: Object) -> Callable:

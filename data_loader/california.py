@@ -64,7 +64,7 @@ def _read(data_home: Path, download: bool) -> tuple[np.ndarray, np.ndarray]:
             return _features_and_values(_read_array(file.read_bytes()))
         except (OSError, ValueError, zlib.error) as error:
             raise ValueError(f"{file} cannot be read; delete it, and it is fetched again ({error})") from error
-    new_folders = [folder for folder in (data_home, *data_home.parents) if not folder.exists()]
+    new_folders = [folder for folder in (data_home, *data_home.parents) if download and not folder.exists()]
     try:
         if not download:
             raise OSError("nothing is downloaded")

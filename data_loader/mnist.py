@@ -50,7 +50,7 @@ def _read(data_dir: Path, training: bool, download: bool) -> Any:
     from torchvision.datasets import MNIST
 
     folders = [data_dir / "MNIST" / "raw", data_dir / "MNIST", data_dir]
-    made_by_download = [folder for folder in folders if not folder.exists()]
+    made_by_download = [folder for folder in folders if download and not folder.exists()]
     try:
         return MNIST(data_dir, train=training, download=download)  # torchvision compares a download's MD5
     except (RuntimeError, OSError) as error:
@@ -63,5 +63,5 @@ def _read(data_dir: Path, training: bool, download: bool) -> Any:
             f'"download": true fetch them over the network ({str(error).splitlines()[0].rstrip(":")}). With -r, which '
             "never downloads, name the config too: -c CONFIG"
         ) from error
-    except (AssertionError, AttributeError, IndexError, KeyError, ValueError) as error:
-        raise ValueError(f"the files in {folders[0]} are not MNIST's; delete them ({error!r})") from error
+    except Exception as error:  # torchvision asserts, unpacks and unpickles (safely) what it finds
+        raise ValueError(f"the files in {folders[1]} are not MNIST's; delete them ({type(error).__name__})") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from parse_config import read_json
+from parse_config import ConfigError, ConfigParser, read_json
 from utils.errors import run_command
 
 CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")
@@ -122,6 +122,34 @@ def test_the_command_line_itself(refused):
     assert "give one of them" in refused("train", "-r", "x", "--run-id", "y")
     assert "unknown device" in refused("train", "-c", "config.json", "-d", "tpu")
     assert "no such device" in refused("train", "-c", "config.json", "-d", "cuda:99")
+
+
+@pytest.mark.parametrize("command", ["train", "test"])
+def test_debug_shows_the_traceback_too(refused, tmp_path, command):
+    arguments = ["-r", tmp_path / "none.pth"]
+    line = f"error: {tmp_path}/none.pth: no such checkpoint or run folder\n"
+    assert refused(command, *arguments) == line
+    message = refused(command, *arguments, "--debug")
+    assert message.startswith("Traceback (most recent call last):") and "parse_config.py" in message
+    assert message.endswith(f"\n{line}")
+
+
+def test_a_message_neither_steers_nor_floods_the_terminal(refused, tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps(CONFIG | {"a\x1b[2J\nerror: \u202e": 1, "name": "x" * 10_000}))
+    message = refused("train", "-c", tmp_path / "c.json")
+    assert r"a\x1b[2J\nerror: \u202e: unknown key" in message
+    assert len(message.splitlines()) == 3
+    assert max(map(len, message.splitlines())) < 2100
+
+
+def test_a_config_out_of_a_checkpoint_downloads_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there: no network
+    loader = {"type": "MnistDataLoader", "args": {"data_dir": str(tmp_path / "data"), "batch_size": 10}}
+    with pytest.raises(ConfigError, match="Error downloading"):
+        ConfigParser(CONFIG | {"data_loader": loader}).init_obj("data_loader")
+    with pytest.raises(ConfigError, match=r"Dataset not found.*name the config too: -c CONFIG"):
+        ConfigParser(CONFIG | {"data_loader": loader}, may_download=False).init_obj("data_loader")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(refused, offline, tmp_path):

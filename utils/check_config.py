@@ -104,6 +104,11 @@ RANGES = {
         lambda v: _integer(v) or (isinstance(v, float) and 0.0 <= v < 1.0),
     ),
     "optimizer.args.lr": Key("a number >= 0", lambda v: type(v) in (int, float) and v >= 0),
+    # torch divides by these, the first time after an epoch
+    "lr_scheduler.args.step_size": Key("an integer >= 1", lambda v: _integer(v, 1)),
+    "lr_scheduler.args.T_max": Key("an integer >= 1", lambda v: _integer(v, 1)),
+    "lr_scheduler.args.T_0": Key("an integer >= 1", lambda v: _integer(v, 1)),
+    "lr_scheduler.args.total_iters": Key("an integer >= 1", lambda v: _integer(v, 1)),
 }
 
 
@@ -165,7 +170,7 @@ def _check_metrics(metrics: Any, expected: Object) -> list[str]:
         faults += _check_object(f"metrics.{i}", metric, expected)
     names = Counter(metric_names(metrics))
     taken = [name for name in names if name in LOG_COLUMNS or name.startswith("val_")]
-    faults += [f"metrics: {_show(name)} is a column of the log already; rename the function" for name in taken]
+    faults += [f"metrics: {name[:60]!r} is a column of the log already; rename the function" for name in taken]
     faults += [f"metrics: {name[:60]!r} stands twice, and names one column" for name in names if names[name] > 1]
     return faults
 

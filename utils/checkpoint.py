@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from utils.check_config import MAX_EPOCHS
-from utils.errors import UserError, escape
+from utils.errors import UserError, escape, printable
 from utils.files import write_atomically
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
@@ -146,7 +146,7 @@ def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[s
         try:
             return candidate, load_checkpoint(candidate)
         except UserError as error:
-            logger.warning("%s; trying another of the run", error)
+            logger.warning("%s; trying another of the run", printable(str(error)))
     raise UserError(f"{path} holds no {'valid ' if candidates else ''}checkpoint (checkpoint-*.pth or model_best.pth)")
 
 

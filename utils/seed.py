@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+MT_WORDS = 624  # of the Mersenne Twister's state
+
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch on every device, and ask cuDNN for repeatable kernels."""
