@@ -175,7 +175,13 @@ def _step(place: Any, key: str, parents: list[str], path: str) -> Any:
     if isinstance(place, list) and re.fullmatch("[0-9]{1,9}", key) and int(key) < len(place):
         return place[int(key)]
     where = ".".join(parents) or "the config"
-    known = list(place) if isinstance(place, dict) else [str(i) for i in range(len(place))] if place else []
+    known = (
+        list(place)
+        if isinstance(place, dict)
+        else [str(i) for i in range(len(place))]
+        if isinstance(place, list)
+        else []
+    )
     raise ConfigError("-s", [f"{path}: {where} has no {key!r}{did_you_mean(key, known)}"])
 
 

@@ -64,6 +64,7 @@ SETTINGS = {
     "a setting that is none": (["trainer.epochs"], ["'trainer.epochs' is not KEY=VALUE"]),
     "a setting of nowhere": (["optimzer.args.lr=1"], ["has no 'optimzer', did you mean 'optimizer'?"]),
     "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: n_gpu is ", "which has no keys"]),
+    "a setting further inside a number": (["n_gpu.x.y=1"], ["n_gpu.x.y: n_gpu has no 'x'"]),
 }  # fmt: skip
 
 
