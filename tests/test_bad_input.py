@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from parse_config import ConfigError, ConfigParser, read_json
+from parse_config import read_json
 from utils.errors import run_command
 
 CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")
@@ -141,16 +141,6 @@ def test_a_message_neither_steers_nor_floods_the_terminal(refused, tmp_path):
     assert r"a\x1b[2J\nerror: \u202e: unknown key" in message
     assert len(message.splitlines()) == 3
     assert max(map(len, message.splitlines())) < 2100
-
-
-def test_a_config_out_of_a_checkpoint_downloads_nothing(monkeypatch, tmp_path):
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there: no network
-    loader = {"type": "MnistDataLoader", "args": {"data_dir": str(tmp_path / "data"), "batch_size": 10}}
-    with pytest.raises(ConfigError, match="Error downloading"):
-        ConfigParser(CONFIG | {"data_loader": loader}).init_obj("data_loader")
-    with pytest.raises(ConfigError, match=r"Dataset not found.*name the config too: -c CONFIG"):
-        ConfigParser(CONFIG | {"data_loader": loader}, may_download=False).init_obj("data_loader")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(refused, offline, tmp_path):

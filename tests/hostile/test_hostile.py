@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.hostile.audit import CONTROLS
+from parse_config import ConfigError, ConfigParser
+from tests.hostile.audit import CONFIG, CONTROLS
 from tests.hostile.payloads import PAYLOADS
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,16 @@ def test_a_payload_is_refused_with_one_line_or_does_no_harm(report, name, comman
 def test_the_honest_run_goes_on(report):
     for happened in report["payloads"]["honest"].values():
         assert happened == {"code": 0, "words": "", "crash": None, "events": [], "changed": []}
+
+
+def test_a_config_out_of_a_checkpoint_downloads_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there: no network
+    loader = {"type": "MnistDataLoader", "args": {"data_dir": str(tmp_path / "data"), "batch_size": 10}}
+    with pytest.raises(ConfigError, match="Error downloading"):
+        ConfigParser(CONFIG | {"data_loader": loader}).init_obj("data_loader")
+    with pytest.raises(ConfigError, match=r"Dataset not found.*name the config too: -c CONFIG"):
+        ConfigParser(CONFIG | {"data_loader": loader}, may_download=False).init_obj("data_loader")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", CONTROLS)
