@@ -175,14 +175,9 @@ def _step(place: Any, key: str, parents: list[str], path: str) -> Any:
     if isinstance(place, list) and re.fullmatch("[0-9]{1,9}", key) and int(key) < len(place):
         return place[int(key)]
     where = ".".join(parents) or "the config"
-    known = (
-        list(place)
-        if isinstance(place, dict)
-        else [str(i) for i in range(len(place))]
-        if isinstance(place, list)
-        else []
-    )
-    raise ConfigError("-s", [f"{path}: {where} has no {key!r}{did_you_mean(key, known)}"])
+    known = place if isinstance(place, dict) else range(len(place)) if isinstance(place, list) else ()
+    nearest = did_you_mean(key, map(str, known))
+    raise ConfigError("-s", [f"{path}: {where} has no {key!r}{nearest}"])
 
 
 # ------------------------------------------------------------------------------------- from the config to objects

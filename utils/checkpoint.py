@@ -34,9 +34,7 @@ CONTENT = {
     "epochs_since_best": _is_count,
 }
 PLAIN = {bool, int, float, str, bytes, type(None)}
-# What no checkpoint of ours reaches: a hostile file can hold one list in another a thousand times over, at no cost.
-MAX_VALUES = 1_000_000
-MAX_DEPTH = 40
+MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
 MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
 logger = logging.getLogger(__name__)
 
@@ -85,14 +83,18 @@ def load_plain(path: Path) -> Any:
     """What torch has saved in a file, onto the CPU. Raises UserError unless it is tensors and plain values only."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        _refuse_foreign(content, max_bytes=MAX_SHARING * path.stat().st_size)
+        _refuse_foreign(content, path.stat().st_size)
     except Exception as error:  # whatever a hostile or damaged file causes; torch's advice would be to trust it
         raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from error
     return content
 
 
-def _refuse_foreign(content: Any, max_bytes: int) -> None:
-    """Raise ValueError for what `snapshot` does not make, of a size that the file does not have, or nested deeply."""
+def _refuse_foreign(content: Any, file_size: int) -> None:
+    """Raise ValueError for what `snapshot` does not make, and for more than the file has room for.
+
+    Every value that `snapshot` makes takes a byte or more, but a hostile file can hold one list in the next, twice each
+    time, and one number as a tensor of a terabyte.
+    """
     waiting, n_values, n_bytes = [(content, 1)], 0, 0
     while waiting:
         value, depth = waiting.pop()
@@ -111,8 +113,10 @@ def _refuse_foreign(content: Any, max_bytes: int) -> None:
             children = ()
         else:
             raise ValueError(f"a {kind.__name__}")
-        if depth > MAX_DEPTH or n_values + len(waiting) + len(children) > MAX_VALUES or n_bytes > max_bytes:
-            raise ValueError("nested too deeply, too many values, or tensors larger than the file")
+        if n_values + len(waiting) + len(children) > file_size or n_bytes > MAX_SHARING * file_size:
+            raise ValueError("it holds more than there is in the file")
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
         waiting += [(child, depth + 1) for child in children]
 
 
