@@ -1,10 +1,11 @@
 """JSON file + command line -> one checked config -> objects. Nothing else in the project knows about JSON."""
 
 import argparse
-import copy
 import functools
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from utils.check_config import (
 from utils.errors import UserError
 
 NOT_FOR_TRAINER = ("type", "args", "save_dir", "verbosity")  # keys of the trainer's section that train.py reads itself
+# Far beyond any config, so that a hostile one is refused before it costs time.
+MAX_CHARACTERS = 1_000_000
+MAX_DEPTH = 32
+MAX_FAULTS_SHOWN = 20
 
 
 class ConfigError(UserError):
@@ -32,7 +37,9 @@ class ConfigError(UserError):
         if len(faults) == 1:
             super().__init__(f"{where}: {faults[0]}")
         else:
-            super().__init__(f"{where} has {len(faults)} faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+            lines = [f"  {fault}" for fault in faults[:MAX_FAULTS_SHOWN]]
+            lines += [f"  and {len(faults) - len(lines)} more"] if len(faults) > len(lines) else []
+            super().__init__(f"{where} has {len(faults)} faults:\n" + "\n".join(lines))
 
 
 # ------------------------------------------------------------------------------------------------ the command line
@@ -52,6 +59,7 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
     add("-d", "--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
     add("-s", "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
         help="change a config key: -s optimizer.args.lr=0.01 trainer.epochs=3")  # fmt: skip
+    add("--debug", action="store_true", help="show the traceback of an error too")
     if train:
         add("--lr", "--learning_rate", metavar="LR", help="short for -s optimizer.args.lr=LR")
         add("--bs", "--batch_size", metavar="N", help="short for -s data_loader.args.batch_size=N")
@@ -75,30 +83,50 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON: also refuses duplicate keys, NaN and numbers without a finite value. Raises ValueError."""
+    """Strict JSON. Raises ValueError.
+
+    Refuses also duplicate keys, NaN, numbers that a float64 or an int64 cannot hold, text that UTF-8 cannot, and what
+    no config needs: more than a million characters, or more than 32 levels.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        repeated = {key for key in keys if keys.count(key) > 1}
-        if repeated:
-            raise ValueError(f"the key {min(repeated)!r} stands twice in one object")
+        if len(dict(pairs)) < len(pairs):
+            repeated = min(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise ValueError(f"the key {repeated[:60]!r} stands twice in one object")
         return dict(pairs)
 
     def finite(text: str) -> float:
         if not math.isfinite(float(text)):
-            raise ValueError(f"{text} is not a finite number")
+            raise ValueError(f"{text[:60]} is not a finite number")
         return float(text)
 
+    def small(text: str) -> int:
+        if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+            raise ValueError(f"{text[:20]}, of {len(text)} digits, does not fit into 64 bits")
+        return int(text)
+
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"longer than {MAX_CHARACTERS:,} characters")
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite)
+        value = json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite, parse_int=small)
+        if _depth(value) > MAX_DEPTH:
+            raise RecursionError
+        json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    return value
+
+
+def _depth(value: Any) -> int:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, children), default=0)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a config file; a fault is a ConfigError with file, line and column."""
     try:
-        config = parse_json(path.read_text(encoding="utf-8-sig"))
+        with path.open(encoding="utf-8-sig") as file:
+            config = parse_json(file.read(MAX_CHARACTERS + 1))
     except FileNotFoundError:
         nearest = did_you_mean(path.name, [p.name for p in path.parent.glob("*.json")])
         raise ConfigError(str(path), [f"no such file{nearest}"]) from None
@@ -145,11 +173,12 @@ def _set(config: dict[str, Any], path: str, value: Any) -> None:
 def _step(place: Any, key: str, parents: list[str], path: str) -> Any:
     if isinstance(place, dict) and key in place:
         return place[key]
-    if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
+    if isinstance(place, list) and re.fullmatch("[0-9]{1,9}", key) and int(key) < len(place):
         return place[int(key)]
     where = ".".join(parents) or "the config"
-    known = list(place) if isinstance(place, dict) else [str(i) for i in range(len(place))] if place else []
-    raise ConfigError("-s", [f"{path}: {where} has no {key!r}{did_you_mean(key, known)}"])
+    known = place if isinstance(place, dict) else range(len(place)) if isinstance(place, list) else ()
+    nearest = did_you_mean(key, map(str, known))
+    raise ConfigError("-s", [f"{path}: {where} has no {key!r}{nearest}"])
 
 
 # ------------------------------------------------------------------------------------- from the config to objects
@@ -158,15 +187,20 @@ def _step(place: Any, key: str, parents: list[str], path: str) -> Any:
 class ConfigParser:
     """A checked config, and the objects it names.
 
+    where: what to call the config in an error.
+    may_download: False keeps what the config names from fetching anything. So it is for a config out of a checkpoint,
+        which may be a stranger's, and would choose the folder that is written to.
+
     `config` is the plain dict with its defaults filled in; `args` the command line; `checkpoint` the loaded checkpoint
     when one was given, and `resume` its path. Raises ConfigError with every fault at once.
     """
 
-    def __init__(self, config: dict[str, Any], where: str = "config"):
-        self.config = complete(config)
+    def __init__(self, config: dict[str, Any], where: str = "config", may_download: bool = True):
+        self.config = complete(_as_json(config, where))
         faults = find_faults(self.config)
         if faults:
             raise ConfigError(where, faults)
+        self.may_download = may_download
         self.args: argparse.Namespace | None = None
         self.resume: Path | None = None
         self.checkpoint: dict[str, Any] | None = None
@@ -182,9 +216,9 @@ class ConfigParser:
             from utils.checkpoint import open_checkpoint  # imports torch
 
             resume, checkpoint = open_checkpoint(args.resume, prefer_best=command == "test")
-        config = read_json(args.config) if args.config else copy.deepcopy(checkpoint["config"])
+        config = read_json(args.config) if args.config else _as_json(checkpoint["config"], str(resume))
         apply_settings(config, args.set)
-        parser = cls(config, str(args.config or resume))
+        parser = cls(config, str(args.config or resume), may_download=args.config is not None)
         parser.args, parser.resume, parser.checkpoint = args, resume, checkpoint
         return parser
 
@@ -194,14 +228,17 @@ class ConfigParser:
     def init_obj(self, key: str, *args: Any, **overrides: Any) -> Any:
         """Build the object that a key names: its `type` called with `args`, the config's arguments and `overrides`.
 
-        None where the config has null. A ValueError or OSError of the constructor becomes a ConfigError.
+        None where the config has null. See `_call` for what becomes of an exception.
         """
         entry = self.config[key]
         if entry is None:
             return None
         definition = catalog.definitions(OBJECTS[key].package)[entry["type"]]
         parameters, is_open = definition.parameters
-        refused = overrides.keys() - {p.name for p in parameters}
+        names = {parameter.name for parameter in parameters}
+        if not self.may_download and "download" in names:
+            overrides["download"] = False
+        refused = overrides.keys() - names
         if refused and not is_open:
             raise ConfigError(f"{key}.type", [f"{definition.name} must accept {', '.join(sorted(refused))}"])
         return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
@@ -248,18 +285,27 @@ class ConfigParser:
         return _call("trainer", build, *args, **kwargs, **options, **section["args"])
 
 
+def _as_json(config: dict[str, Any], where: str) -> dict[str, Any]:
+    """A copy of a config that did not come out of a JSON file, held to the same rules."""
+    try:
+        return parse_json(json.dumps(config))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(where, [f"a config is plain JSON, and this is not: {error}"]) from error
+
+
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call a constructor; what it raises because of the config's arguments becomes a ConfigError.
+
+    RuntimeError is torch's word for a tensor that cannot be. Its own optimizers and schedulers raise anything.
+    """
     try:
         return build(*args, **kwargs)
     except (ValueError, OSError) as error:
         raise ConfigError(key, [str(error)]) from error
-    except RuntimeError as error:
-        if key not in (
-            "optimizer",
-            "lr_scheduler",
-        ):  # torch's own, which raise it for arguments that exclude each other
-            raise
-        raise ConfigError(key, [str(error)]) from error
+    except Exception as error:
+        if key in ("optimizer", "lr_scheduler") or isinstance(error, RuntimeError | MemoryError):
+            raise ConfigError(key, [f"{type(error).__name__}: {error}"]) from error
+        raise
 
 
 def _function(entry: str | dict[str, Any], expected: Object) -> Callable:

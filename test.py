@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     # ---- evaluate
     trainer = config.init_trainer(model, config.init_ftn("loss"), config.init_metrics())
     results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}
-    print(f"{config.resume}: epoch {config.checkpoint['epoch']}, tested on {device}\n")
+    print(f"{config.resume}: epoch {config.checkpoint.get('epoch', 'unknown')}, tested on {device}\n")
     for name, value in results.items():
         print(f"    {name:<16} {value:>10.4f}" if isinstance(value, float) else f"    {name:<16} {value:>10,}")
 

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     from logger.advice import name_overfitting
     from logger.data_report import report_data
     from logger.logger import setup_logging
-    from logger.run_dir import create_run_dir, lock_run_dir, record_environment
+    from logger.run_dir import create_run_dir, lock_run_dir, open_run_dir, record_environment
     from utils.device import prepare_device
     from utils.files import write_json
 
@@ -45,15 +45,15 @@ def main(argv: list[str] | None = None) -> None:
 
     # ---- the run's folder, new or the checkpoint's: from here on files are written
     if config.checkpoint:
-        run_dir = config.resume.parent
+        run_dir = open_run_dir(config.resume.parent)
     else:
         run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
     lock_run_dir(run_dir)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     if config.checkpoint:
         trainer.resume(config.checkpoint)
-    write_json(config.config, run_dir / "config.json")
     record_environment(run_dir, str(device))
+    write_json(config.config, run_dir / "config.json")
     logger.debug("%s", trainer.model)
     logger.info("Training in %s on %s", run_dir, device)
     report_data(trainer.data_loader)

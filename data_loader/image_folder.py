@@ -18,6 +18,8 @@ from data_loader.transforms import make_step
 from utils.errors import UserError
 
 Sample = tuple[str, int]  # an image's path and its class number
+# What PIL recognizes by itself includes formats that other programs are started for, whatever a file is called.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +182,7 @@ def _find_fault(path: str) -> str | None:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.verify()
     except Exception as error:  # a damaged file makes PIL raise many kinds
         return f"{path} ({error})"

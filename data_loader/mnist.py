@@ -50,9 +50,9 @@ def _read(data_dir: Path, training: bool, download: bool) -> Any:
     from torchvision.datasets import MNIST
 
     folders = [data_dir / "MNIST" / "raw", data_dir / "MNIST", data_dir]
-    made_by_download = [folder for folder in folders if not folder.exists()]
+    made_by_download = [folder for folder in folders if download and not folder.exists()]
     try:
-        return MNIST(data_dir, train=training, download=download)
+        return MNIST(data_dir, train=training, download=download)  # torchvision compares a download's MD5
     except (RuntimeError, OSError) as error:
         for folder in made_by_download:
             with contextlib.suppress(OSError):  # not there, or not empty
@@ -60,5 +60,8 @@ def _read(data_dir: Path, training: bool, download: bool) -> Any:
         raise FileNotFoundError(
             f"no MNIST in {data_dir}: {folders[0]} should hold train-images-idx3-ubyte, train-labels-idx1-ubyte, "
             "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte. Put them there, name another data_dir, or let "
-            f'"download": true fetch them over the network ({str(error).splitlines()[0].rstrip(":")})'
+            f'"download": true fetch them over the network ({str(error).splitlines()[0].rstrip(":")}). With -r, which '
+            "never downloads, name the config too: -c CONFIG"
         ) from error
+    except Exception as error:  # torchvision asserts, unpacks and unpickles (safely) what it finds
+        raise ValueError(f"the files in {folders[1]} are not MNIST's; delete them ({type(error).__name__})") from error

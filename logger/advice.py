@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 def name_overfitting(run_dir: Path) -> None:
     """Warn if the training loss ended near 0 while the validation loss rose well above its lowest value."""
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    records = [record for record in records if record.get("val_loss") is not None and record.get("loss") is not None]
+    records = [record for record in records if {type(record.get("loss")), type(record.get("val_loss"))} == {float}]
     if not records:
         return
     last, lowest = records[-1], min(records, key=lambda record: record["val_loss"])

@@ -51,6 +51,19 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
         raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
 
 
+def open_run_dir(run_dir: Path) -> Path:
+    """The folder of a run that goes on. Raises UserError if what will be added to is no file or folder of its own.
+
+    A stranger's run folder could lead the log, by a link, into any file of the person who resumes it.
+    """
+    for name in (".lock", "config.json", "environment.json", "metrics.jsonl", "train.log", "tensorboard"):
+        path = run_dir / name
+        is_right = path.is_dir() if name == "tensorboard" else path.is_file()
+        if path.is_symlink() or (path.exists() and not is_right):
+            raise UserError(f"{path} is a link, or not the kind of file it should be; remove it to go on")
+    return run_dir
+
+
 def lock_run_dir(run_dir: Path) -> None:
     """Keep every other process from training in a run's folder, as long as this one lives. Then clear up after a kill.
 
@@ -76,8 +89,11 @@ def record_environment(run_dir: Path, device: str) -> None:
     """Write environment.json; a resumed run adds to it what was different then."""
     path, now = run_dir / "environment.json", describe_environment(device)
     if path.exists():
-        first = json.loads(path.read_text(encoding="utf-8"))
-        now = first | {"resumed": [*first.get("resumed", []), now]}
+        try:
+            first = json.loads(path.read_text(encoding="utf-8"))
+            now = first | {"resumed": [*first.get("resumed", []), now]}
+        except (AttributeError, RecursionError, TypeError, ValueError):
+            raise UserError(f"{path} is damaged; remove it to go on") from None
     write_json(now, path)
 
 

@@ -115,11 +115,11 @@ def _drop_later_epochs(path: Path, last_epoch: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_bytes().splitlines(keepends=True):
         try:
             if json.loads(line)["epoch"] > last_epoch:
                 break
-        except ValueError:
+        except (KeyError, RecursionError, TypeError, ValueError):  # cut off, or never ours
             break
         kept.append(line)
-    write_atomically(path, lambda file: file.write("".join(kept).encode()))
+    write_atomically(path, lambda file: file.write(b"".join(kept)))

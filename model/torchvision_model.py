@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from base import BaseModel
@@ -21,14 +22,15 @@ class TorchvisionModel(BaseModel, FrozenFeatures):
     backbone: its name in torchvision.models, such as "resnet18" or "vit_b_16".
     weights: "DEFAULT": torchvision's best, downloaded once and checked against their hash; or the path of a state_dict
         file, whose last layer is not used. None: random ones, for a model whose weights come from its own checkpoint.
+    download: False: torchvision's weights must have been downloaded before.
 
     forward: (batch, 3, height, width), standardized as the weights expect -> (batch, num_classes), scores.
     Raises ValueError for an unknown backbone, one without a linear layer at its end, and weights that do not fit.
     """
 
-    def __init__(self, backbone: str, num_classes: int, weights: str | None):
+    def __init__(self, backbone: str, num_classes: int, weights: str | None, download: bool = True):
         super().__init__()
-        self.features = _build(backbone, download=weights == "DEFAULT")
+        self.features = _build(backbone, trained=weights == "DEFAULT", download=download)
         name = _last_linear(self.features, backbone)
         self.classifier = nn.Linear(self.features.get_submodule(name).in_features, num_classes)
         self.features.set_submodule(name, nn.Identity())
@@ -40,15 +42,19 @@ class TorchvisionModel(BaseModel, FrozenFeatures):
         return self.classifier(self.features(x))
 
 
-def _build(backbone: str, download: bool) -> nn.Module:
+def _build(backbone: str, trained: bool, download: bool) -> nn.Module:
     from torchvision import models
 
     known = models.list_models(module=models)  # the classifiers; detection and the like are in modules of their own
     if backbone not in known:
         nearest = did_you_mean(backbone, known)
         raise ValueError(f"backbone {backbone!r} is unknown{nearest}; torchvision has {', '.join(known)}")
+    if trained and not download:
+        file = Path(torch.hub.get_dir(), "checkpoints", Path(models.get_model_weights(backbone).DEFAULT.url).name)
+        if not file.is_file():
+            raise ValueError(f"weights: there is no {file}, and nothing is downloaded. {WITHOUT_LOADING}")
     try:
-        return models.get_model(backbone, weights="DEFAULT" if download else None)
+        return models.get_model(backbone, weights="DEFAULT" if trained else None)
     except (OSError, RuntimeError) as error:  # no network; a file whose hash is wrong
         raise ValueError(
             f'weights: torchvision\'s weights of {backbone} cannot be had ({error}). Without a network, set "weights" '

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from utils.errors import run_command
 PROJECT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)  # the models of the tests are tiny
 hypothesis.settings.register_profile("template", deadline=None)  # the first example pays for imports
-hypothesis.settings.load_profile("template")
+hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "template"))
 
 
 def load_script(name: str) -> ModuleType:

@@ -64,6 +64,7 @@ SETTINGS = {
     "a setting that is none": (["trainer.epochs"], ["'trainer.epochs' is not KEY=VALUE"]),
     "a setting of nowhere": (["optimzer.args.lr=1"], ["has no 'optimzer', did you mean 'optimizer'?"]),
     "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: n_gpu is ", "which has no keys"]),
+    "a setting further inside a number": (["n_gpu.x.y=1"], ["n_gpu.x.y: n_gpu has no 'x'"]),
 }  # fmt: skip
 
 
@@ -122,6 +123,24 @@ def test_the_command_line_itself(refused):
     assert "give one of them" in refused("train", "-r", "x", "--run-id", "y")
     assert "unknown device" in refused("train", "-c", "config.json", "-d", "tpu")
     assert "no such device" in refused("train", "-c", "config.json", "-d", "cuda:99")
+
+
+@pytest.mark.parametrize("command", ["train", "test"])
+def test_debug_shows_the_traceback_too(refused, tmp_path, command):
+    arguments = ["-r", tmp_path / "none.pth"]
+    line = f"error: {tmp_path}/none.pth: no such checkpoint or run folder\n"
+    assert refused(command, *arguments) == line
+    message = refused(command, *arguments, "--debug")
+    assert message.startswith("Traceback (most recent call last):") and "parse_config.py" in message
+    assert message.endswith(f"\n{line}")
+
+
+def test_a_message_neither_steers_nor_floods_the_terminal(refused, tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps(CONFIG | {"a\x1b[2J\nerror: \u202e": 1, "name": "x" * 10_000}))
+    message = refused("train", "-c", tmp_path / "c.json")
+    assert r"a\x1b[2J\nerror: \u202e: unknown key" in message
+    assert len(message.splitlines()) == 3
+    assert max(map(len, message.splitlines())) < 2100
 
 
 def test_a_folder_that_cannot_be_made(refused, offline, tmp_path):

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     from utils.seed import seed_everything
 
     path, checkpoint = open_checkpoint(args.resume, prefer_best=True)
-    config = ConfigParser(checkpoint["config"], where=str(path))
+    config = ConfigParser(checkpoint["config"], where=str(path), may_download=False)
     seed_everything(config["seed"])
     model = config.init_obj("arch")
     load_model(model, checkpoint["model"])

@@ -7,13 +7,16 @@ import copy
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from utils import catalog
+from utils.errors import escape
 
 REQUIRED = object()
+MAX_EPOCHS = 10_000_000
 LOG_COLUMNS = ("epoch", "step", "loss", "lr", "seconds")
 # They need what JSON cannot say: a closure, sparse gradients, functions, other schedulers.
 NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler")
@@ -72,7 +75,7 @@ KEYS = {
     "seed": Key("an integer from 0 to 2^32 - 1", lambda v: _integer(v) and v < 2**32, 123),
     "trainer.type": Key("a class name", lambda v: isinstance(v, str), "Trainer"),
     "trainer.args": Key("an object", lambda v: isinstance(v, dict), {}),
-    "trainer.epochs": Key("an integer >= 1", lambda v: _integer(v, 1)),
+    "trainer.epochs": Key(f"an integer >= 1 and at most {MAX_EPOCHS:,}", lambda v: _integer(v, 1) and v <= MAX_EPOCHS),
     "trainer.save_dir": Key("a folder's path", lambda v: isinstance(v, str) and v.isprintable() and v != "", "saved/"),
     "trainer.save_period": Key("an integer >= 1 (epochs)", lambda v: _integer(v, 1), 1),
     "trainer.save_every_steps": Key("an integer >= 0 (steps; 0 is off)", _integer, 0),
@@ -110,12 +113,17 @@ SECTIONS = [*OBJECTS, *(key for key in KEYS if "." not in key), "trainer"]
 # Arguments whose range is known beforehand, so that they are refused together with everything else.
 RANGES = {
     "data_loader.args.batch_size": Key("an integer >= 1", lambda v: _integer(v, 1)),
-    "data_loader.args.num_workers": Key("an integer >= 0", _integer),
+    "data_loader.args.num_workers": Key("an integer >= 0 and at most 256", lambda v: _integer(v) and v <= 256),
     "data_loader.args.validation_split": Key(
         "a share from 0.0 to below 1.0, or a number of samples",
         lambda v: _integer(v) or (isinstance(v, float) and 0.0 <= v < 1.0),
     ),
     "optimizer.args.lr": Key("a number >= 0", lambda v: type(v) in (int, float) and v >= 0),
+    # torch divides by these, the first time after an epoch
+    "lr_scheduler.args.step_size": Key("an integer >= 1", lambda v: _integer(v, 1)),
+    "lr_scheduler.args.T_max": Key("an integer >= 1", lambda v: _integer(v, 1)),
+    "lr_scheduler.args.T_0": Key("an integer >= 1", lambda v: _integer(v, 1)),
+    "lr_scheduler.args.total_iters": Key("an integer >= 1", lambda v: _integer(v, 1)),
 }
 
 
@@ -175,12 +183,10 @@ def _check_metrics(metrics: Any, expected: Object) -> list[str]:
     faults = []
     for i, metric in enumerate(metrics):
         faults += _check_object(f"metrics.{i}", metric, expected)
-    names = metric_names(metrics)
+    names = Counter(metric_names(metrics))
     taken = [name for name in names if name in LOG_COLUMNS or name.startswith("val_")]
-    faults += [f"metrics: {name!r} is a column of the log already; rename the function" for name in taken]
-    faults += [
-        f"metrics: {name!r} stands twice, and names one column" for name in sorted(set(names)) if names.count(name) > 1
-    ]
+    faults += [f"metrics: {name[:60]!r} is a column of the log already; rename the function" for name in taken]
+    faults += [f"metrics: {name[:60]!r} stands twice, and names one column" for name in names if names[name] > 1]
     return faults
 
 
@@ -275,7 +281,7 @@ def _check_monitor(config: dict[str, Any]) -> list[str]:
 
 def _unknown_keys(prefix: str, place: dict[str, Any], known: list[str], what: str = "key") -> list[str]:
     return [
-        f"{prefix}{key}: unknown {what}{did_you_mean(key, known)}; known are {', '.join(known) or 'none'}"
+        f"{prefix}{escape(key[:60])}: unknown {what}{did_you_mean(key, known)}; known are {', '.join(known) or 'none'}"
         for key in place
         if key not in known
     ]
@@ -284,7 +290,7 @@ def _unknown_keys(prefix: str, place: dict[str, Any], known: list[str], what: st
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """ ", did you mean 'Adam'?" if a known name is near, else nothing."""
     by_lower_case = {option.lower(): option for option in known}
-    nearest = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    nearest = difflib.get_close_matches(name[:60].lower(), by_lower_case, n=1)
     return f", did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
 
 

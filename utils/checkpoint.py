@@ -1,6 +1,7 @@
 """Checkpoint files: tensors and plain values only, written whole or not at all, checked before they are used."""
 
 import logging
+import math
 import re
 import shutil
 import zipfile
@@ -11,27 +12,30 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from utils.errors import UserError
+from utils.check_config import MAX_EPOCHS
+from utils.errors import UserError, escape, printable
 from utils.files import write_atomically
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+def _is_count(value: Any, maximum: int = 2**53) -> bool:
+    return type(value) is int and 0 <= value <= maximum
 
 
 CONTENT = {
-    "model": lambda v: isinstance(v, dict) and all(isinstance(w, torch.Tensor) and not w.is_sparse for w in v.values()),
+    "model": lambda v: isinstance(v, dict) and all(isinstance(w, torch.Tensor) for w in v.values()),
     "optimizer": lambda v: isinstance(v, dict),
     "config": lambda v: isinstance(v, dict) and all(isinstance(key, str) for key in v),
-    "epoch": _is_count,
+    "epoch": lambda v: _is_count(v, MAX_EPOCHS),
     "batch": _is_count,
     "step": _is_count,
-    "best": lambda v: v is None or type(v) in (int, float),
+    "best": lambda v: v is None or (type(v) in (int, float) and -math.inf < v < math.inf),
     "epochs_since_best": _is_count,
 }
 PLAIN = {bool, int, float, str, bytes, type(None)}
+MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
+MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
 logger = logging.getLogger(__name__)
 
 
@@ -83,9 +87,42 @@ def copy_checkpoint(source: Path, target: Path) -> None:
 def load_plain(path: Path) -> Any:
     """What torch has saved in a file, onto the CPU. Raises UserError unless it is tensors and plain values only."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # whatever a hostile or damaged file makes the unpickler raise; its advice would be to trust it
-        raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from None
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        _refuse_foreign(content, path.stat().st_size)
+    except Exception as error:  # whatever a hostile or damaged file causes; torch's advice would be to trust it
+        raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from error
+    return content
+
+
+def _refuse_foreign(content: Any, file_size: int) -> None:
+    """Raise ValueError for what `snapshot` does not make, and for more than the file has room for.
+
+    Every value that `snapshot` makes takes a byte or more, but a hostile file can hold one list in the next, twice each
+    time, and one number as a tensor of a terabyte.
+    """
+    waiting, n_values, n_bytes = [(content, 1)], 0, 0
+    while waiting:
+        value, depth = waiting.pop()
+        kind = type(value)
+        n_values += 1
+        if kind in (dict, OrderedDict, Counter):
+            children = [*value.keys(), *value.values()]
+        elif kind in (list, tuple):
+            children = value
+        elif isinstance(value, torch.Tensor):
+            if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
+                raise ValueError(f"a tensor of a special kind: {value.layout}, {value.dtype}, {value.device}")
+            n_bytes += value.nbytes
+            children = ()
+        elif kind in PLAIN:
+            children = ()
+        else:
+            raise ValueError(f"a {kind.__name__}")
+        if n_values + len(waiting) + len(children) > file_size or n_bytes > MAX_SHARING * file_size:
+            raise ValueError("it holds more than there is in the file")
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        waiting += [(child, depth + 1) for child in children]
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -118,7 +155,7 @@ def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[s
         try:
             return candidate, load_checkpoint(candidate)
         except UserError as error:
-            logger.warning("%s; trying another of the run", error)
+            logger.warning("%s; trying another of the run", printable(str(error)))
     raise UserError(f"{path} holds no {'valid ' if candidates else ''}checkpoint (checkpoint-*.pth or model_best.pth)")
 
 
@@ -126,7 +163,7 @@ def load_model(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
     """Load weights into a model. Raises UserError, naming the keys that differ, for another architecture."""
     own = model.state_dict()
     faults = [f"{key} is missing" for key in own if key not in state]
-    faults += [f"{key} is not in the model" for key in state if key not in own]
+    faults += [f"{escape(str(key)[:100])} is not in the model" for key in state if key not in own]
     faults += [
         f"{key} is {list(state[key].shape)}, the model's is {list(own[key].shape)}"
         for key in own
@@ -135,7 +172,7 @@ def load_model(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise UserError(f"the checkpoint is from another architecture: {'; '.join(faults[:5])}{more}")
-    model.load_state_dict(state)
+    model.load_state_dict(dict(state))  # without what an OrderedDict may bear besides
 
 
 def _newest_first(run_dir: Path) -> list[Path]:
@@ -149,10 +186,17 @@ def _newest_first(run_dir: Path) -> list[Path]:
 
 
 def _find_damage(path: Path) -> str | None:
-    """What is wrong with the zip archive that torch.save wrote: every record carries a checksum."""
+    """What is wrong with the zip archive that torch.save wrote: every record carries a checksum.
+
+    torch.save compresses nothing and keeps records apart, so that an archive whose records are together larger than
+    the file is a bomb; it is not opened.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            if sum(record.file_size for record in records) > path.stat().st_size:
+                return "its records are larger than the file"
             record = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # a hostile file makes zipfile raise many kinds
         return str(error) or type(error).__name__
     return f"the checksum of {record} does not match" if record else None

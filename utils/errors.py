@@ -3,9 +3,11 @@
 import errno
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 
 DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
+MAX_LINE = 2000  # characters; a message quotes files, and a hostile file's words can be of any length
 
 
 class UserError(Exception):
@@ -24,20 +26,31 @@ def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None
     """Run a command's `main(argv)` and return its exit code.
 
     0 done, 2 a UserError, a missing permission or a full disk, 130 after SIGINT, 143 after SIGTERM. Any other exception
-    is a bug and keeps its traceback.
+    is a bug and keeps its traceback; with --debug among the arguments the others show theirs too.
     """
     try:
         main(argv)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno not in DISK_FAULTS:
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        if "--debug" in (sys.argv if argv is None else argv):
+            traceback.print_exc()
+        message = str(error) if isinstance(error, UserError) else f"{error.filename}: {error.strerror}"
+        print(f"error: {printable(message)}", file=sys.stderr)
         return 2
     except TrainingInterrupted as interrupted:
         return interrupted.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may show it: what would steer the terminal is escaped, a very long line is cut."""
+    lines = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..." for line in text.split("\n")]
+    return "\n".join(map(escape, lines))
+
+
+def escape(text: str) -> str:
+    """A text on one line, whatever it holds: a line end becomes \\n, an escape character \\x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

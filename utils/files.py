@@ -11,7 +11,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Let `write(file)` fill a file. At every instant `path` is the old file or the whole new one, also on disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:  # a file of its own, not what a link of this name may lead to
             write(file)
             file.flush()
             os.fsync(file.fileno())

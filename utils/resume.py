@@ -70,7 +70,34 @@ def take_over_changes(
     if state["batch"] and others:  # the interrupted epoch's batches or metrics are others now
         wins |= {key: f"{wins[key]}; epoch {state['epoch'] + 1} starts anew" for key in others}
         state |= {key: fresh[key] for key in ("batch", "train_metrics") if key in fresh}
-    return state, _table([(key, _show(then), _show(now), wins[key]) for key, (then, now) in changes.items()])
+    table = [(key, _show(then), _show(now), wins[key]) for key, (then, now) in changes.items()]
+    return _like(state, fresh), _table(table)
+
+
+def _like(state: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    """A state whose schedule has no other keys than a fresh one's: torch would set them as attributes, also methods.
+
+    Raises ValueError where the schedule or the optimizer's settings hold another kind of value than a fresh one.
+    """
+    groups = state["optimizer"].get("param_groups", [])
+    pairs = list(zip(groups, fresh["optimizer"]["param_groups"], strict=False))
+    if fresh["lr_scheduler"] is not None:
+        schedule = {key: value for key, value in state["lr_scheduler"].items() if key in fresh["lr_scheduler"]}
+        state = state | {"lr_scheduler": schedule}
+        pairs.append((schedule, fresh["lr_scheduler"]))
+    for values, expected in pairs:
+        for key in values.keys() & expected.keys():
+            if not _is_alike(values[key], expected[key]):
+                raise ValueError(f"{key} is {str(values[key])[:60]}, which cannot be")
+    return state
+
+
+def _is_alike(value: Any, expected: Any) -> bool:
+    if isinstance(expected, str | dict):
+        return isinstance(value, type(expected))
+    if isinstance(expected, list | tuple):
+        return isinstance(value, list | tuple) and all(map(_is_alike, value, expected))
+    return not isinstance(value, str | bytes | dict | list | tuple)
 
 
 def _table(changes: list[tuple[str, str, str, str]]) -> list[str]:

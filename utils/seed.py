@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+MT_WORDS = 624  # of the Mersenne Twister's state
+
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch on every device, and ask cuDNN for repeatable kernels."""
@@ -48,8 +50,11 @@ def set_random_state(state: dict[str, Any]) -> None:
     if "python" in state:
         version, words, next_gauss = state["python"]
         random.setstate((version, tuple(array("I", words)), next_gauss))
-        name, keys, *rest = state["numpy"]
-        np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))
+        name, keys, position, *gauss = state["numpy"]
+        keys = np.frombuffer(keys, dtype=np.uint32)
+        if len(keys) != MT_WORDS or not 0 <= position <= MT_WORDS:  # NumPy does not look, and would read foreign memory
+            raise ValueError(f"NumPy's random state is at {position} of {len(keys)} words; it has {MT_WORDS}")
+        np.random.set_state((name, keys, position, *gauss))
     torch.set_rng_state(state["torch"])
     for device, cuda_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(cuda_state, device)

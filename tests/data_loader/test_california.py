@@ -5,8 +5,9 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import fetch_california_housing
 
-from data_loader.california import FILE_NAME, CaliforniaHousingDataLoader
+from data_loader.california import FILE_NAME, CaliforniaHousingDataLoader, _read
 
 
 def offline_settings(folder: Path) -> list[str]:
@@ -69,6 +70,16 @@ def test_missing_data_is_one_message_with_the_folder_the_file_and_what_to_do(dow
     assert "\n" not in message and not recwarn.list
     assert all(part in message for part in (str(folder / "cal_housing_py3.pkz"), "download", "data_home", "https://"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("compress", [0, 6])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_file_is_read_as_by_scikit_learn_and_without_unpickling_it(compress, order, tmp_path):
+    districts = np.random.default_rng(0).uniform(1, 10, (500, 9))
+    joblib.dump(np.asarray(districts, order=order), tmp_path / FILE_NAME, compress=compress)
+    expected = fetch_california_housing(data_home=tmp_path, download_if_missing=False, return_X_y=True)
+    for part, values in zip(_read(tmp_path, download=False), expected, strict=True):
+        assert part.dtype == values.dtype and np.array_equal(part, values)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 100_000])

@@ -113,3 +113,9 @@ def test_of_a_run_the_newest_valid_checkpoint_is_taken(tmp_path, caplog):
     with pytest.raises(UserError, match="holds no valid checkpoint"):
         open_checkpoint(tmp_path)
     assert "checkpoint-last.pth is damaged" in caplog.text
+
+
+def test_a_long_history_of_small_values_is_loaded(tmp_path):
+    history = {"none": [None] * 300_000, "flags": [True] * 300_000, "ints": [0] * 300_000, "pairs": [(1, 2)] * 200_000}
+    save_checkpoint(snapshot(state(history=history)), tmp_path / "c.pth")
+    assert load_checkpoint(tmp_path / "c.pth")["history"] == history
