@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau
 from logger.run_log import RunLog
 from utils.checkpoint import load_model, snapshot
 from utils.checkpoint_writer import CheckpointWriter
+from utils.distributed import largest, rank, world_size
 from utils.errors import TrainingInterrupted, UserError
 from utils.resume import take_over_changes, wind_forward
 from utils.seed import random_state, set_random_state
@@ -99,6 +100,7 @@ class BaseTrainer(ABC):
 
         self.run_dir: Path | None = None
         self.writer: CheckpointWriter | None = None
+        self._n_processes = world_size()
         self._stop_signal = 0
 
     @abstractmethod
@@ -110,10 +112,11 @@ class BaseTrainer(ABC):
     def train(self, run_dir: Path | None = None) -> None:
         """Train until the last epoch, or until the monitored metric no longer improves.
 
-        run_dir: an existing folder for logs and checkpoints; None, as in a notebook: write nothing.
+        run_dir: an existing folder for logs and checkpoints; None, as in a notebook: write nothing. Of several
+            processes, the first writes.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
-        self.run_dir = None if run_dir is None else Path(run_dir)
+        self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
         if self._is_finished():
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
@@ -122,7 +125,8 @@ class BaseTrainer(ABC):
                                        self.keep_last, before_save=lambda: self.run_log.flush())  # fmt: skip
         if self.step > 0:
             self.writer.start_from(self.state_dict)
-        with RunLog(self.run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, self._noting_signals():
+        signals = nullcontext() if run_dir is None else self._noting_signals()
+        with RunLog(self.run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, signals:
             try:
                 while not self._is_finished():
                     self.stop_if_asked()
@@ -156,9 +160,10 @@ class BaseTrainer(ABC):
             self.writer.end_step(self.state_dict, self.step)
 
     def stop_if_asked(self) -> None:
-        """Raise TrainingInterrupted if a signal has arrived."""
-        if self._stop_signal:
-            raise TrainingInterrupted(self._stop_signal)
+        """Raise TrainingInterrupted if a signal has arrived. Several processes agree on it: all of them have to ask."""
+        stop_signal = self._stop_signal if self._n_processes == 1 else largest(self._stop_signal)
+        if stop_signal:
+            raise TrainingInterrupted(stop_signal)
 
     def _is_finished(self) -> bool:
         if self.epoch >= self.epochs:
@@ -263,7 +268,7 @@ class BaseTrainer(ABC):
     @contextmanager
     def _noting_signals(self) -> Iterator[None]:
         """Note SIGINT and SIGTERM for the next step boundary; a second SIGINT ends at once."""
-        if self.run_dir is None or threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
             yield
             return
 

@@ -20,6 +20,7 @@ from base import BaseDataLoader, BaseTrainer
 from utils.batch import n_samples, split_batch, to_channels_last
 from utils.checkpoint import load_checkpoint, load_model, save_checkpoint, snapshot
 from utils.compilation import Compilation
+from utils.distributed import world_size
 from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker
 from utils.non_finite import SkippingStep
@@ -199,7 +200,8 @@ class Trainer(BaseTrainer):
                 with self.amp:
                     loss, output, target = self.compute_loss(batch)
                 metrics.update(loss, output, target)
-                self.stop_if_asked()
+                if world_size() == 1:  # else the processes' shares may differ in length
+                    self.stop_if_asked()
         except TrainingInterrupted:
             set_random_state(before)  # the resumed run evaluates from the start
             raise
