@@ -46,9 +46,8 @@ os._exit(code)  # gloo's own threads now and then abort a process that ends in o
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("first", [0, 1])
-def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path, number, first):
+@pytest.mark.parametrize(("first", "number"), [(0, signal.SIGINT), (1, signal.SIGTERM)])
+def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path, first, number):
     arguments = [sys.executable, "-c", RUN, str(tmp_path / "meeting")]
     processes = [
         subprocess.Popen(
