@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     lock_run_dir(run_dir)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     if config.checkpoint:
+        logger.info("Going on from %s", config.resume)
         trainer.resume(config.checkpoint)
     record_environment(run_dir, str(device))
     write_json(config.config, run_dir / "config.json")

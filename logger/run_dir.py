@@ -76,8 +76,10 @@ def lock_run_dir(run_dir: Path) -> None:
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        lock.seek(0)
-        raise UserError(f"{run_dir}: {lock.read() or 'another process'} is training there; wait, or end it") from None
+        with lock:
+            lock.seek(0)
+            holder = lock.read() or "another process"
+        raise UserError(f"{run_dir}: {holder} is training there; wait, or end it") from None
     lock.truncate(0)
     lock.write(f"process {os.getpid()} on {platform.node()}")
     lock.flush()

@@ -154,12 +154,30 @@ def test_a_signal_ends_the_run_with_its_code_and_a_checkpoint(tmp_path, resume, 
     assert len(read_metrics(run_dir)) == checkpoint["epoch"] + 2
 
 
-def test_parallel_launches_get_folders_of_their_own(tmp_path):
-    code = (
-        "import sys; from pathlib import Path; from logger.run_dir import create_run_dir\n"
-        "print(create_run_dir(Path(sys.argv[1]), 'name'))"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    launches = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(20)]
-    folders = [launch.communicate()[0].strip() for launch in launches]
-    assert len(set(folders)) == 20 and all(Path(folder).is_dir() for folder in folders)
+def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_log_says_so(train, resume, offline):
+    settings = ["trainer.epochs=3", "trainer.save_period=1", "lr_scheduler=null", *offline]
+    straight = train("config.json", *settings, run_id="straight")
+    damaged = train("config.json", *settings, run_id="damaged")
+    (damaged / "checkpoint-last.pth").write_bytes(b"")
+    (damaged / "checkpoint-epoch3.pth").write_bytes((damaged / "checkpoint-epoch3.pth").read_bytes()[:-100])
+    (damaged / "train.log").unlink()
+    resume(damaged)
+    assert f"Going on from {damaged / 'checkpoint-epoch2.pth'}" in (damaged / "train.log").read_text()
+    assert_same_checkpoint(straight / "checkpoint-last.pth", damaged / "checkpoint-last.pth")
+    assert_same_checkpoint(straight / "checkpoint-epoch3.pth", damaged / "checkpoint-epoch3.pth")
+
+
+def test_a_run_under_way_cannot_be_resumed_by_a_second_process(train, offline, tmp_path):
+    run_dir = train("config.json", "trainer.epochs=1", *offline)
+    (run_dir / ".lock").unlink()  # this process holds it
+    code = "import sys; from pathlib import Path; from logger.run_dir import lock_run_dir\n" \
+           "lock_run_dir(Path(sys.argv[1])); print('locked', flush=True); sys.stdin.read()"  # fmt: skip
+    other = subprocess.Popen([sys.executable, "-c", code, str(run_dir)], stdin=-1, stdout=-1, text=True)
+    assert other.stdout.readline() == "locked\n"
+    before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    command = [sys.executable, "train.py", "-r", str(run_dir), "-s", "trainer.epochs=2"]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    other.communicate("")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {run_dir}: process {other.pid} on ")
+    assert before == {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}

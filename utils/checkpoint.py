@@ -196,7 +196,9 @@ def _find_damage(path: Path) -> str | None:
             records = archive.infolist()
             if sum(record.file_size for record in records) > path.stat().st_size:
                 return "its records are larger than the file"
+            if any(record.external_attr for record in records):
+                return "a record is marked as a folder"  # torch would leave its tensor unread and say nothing
             record = archive.testzip()
-    except Exception as error:  # a hostile file makes zipfile raise many kinds
+    except Exception as error:  # a hostile or damaged file makes zipfile raise many kinds
         return str(error) or type(error).__name__
     return f"the checksum of {record} does not match" if record else None

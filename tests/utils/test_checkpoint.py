@@ -1,5 +1,6 @@
 import os
 import pickle
+import random
 from collections import Counter
 
 import numpy as np
@@ -68,13 +69,45 @@ def flipped(content: bytes) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, lambda c: b"", lambda c: b"not a zip", lambda c: c[:-1]])
+def marked_as_folder(content: bytes) -> bytes:
+    place = content.index(b"PK\1\2") + 38  # of the first record in the archive's directory
+    return content[:place] + b"\x10" + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, marked_as_folder, lambda c: b"", lambda c: b"not a zip",
+                                    lambda c: c[:-1]])  # fmt: skip
 def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     path = tmp_path / "c.pth"
     save_checkpoint(state(1), path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=r"c\.pth is damaged or not a checkpoint"):
         load_checkpoint(path)
+
+
+def check_flips(path, n_flips: int | None) -> None:
+    """One bit flipped, at random places or at every one: it is noticed, or it changes nothing that is loaded."""
+    save_checkpoint(state(1, optimizer={"m": torch.arange(7.0)}), path)
+    content, expected = path.read_bytes(), repr(load_checkpoint(path))
+    places = range(8 * len(content))
+    noticed = 0
+    for place in places if n_flips is None else random.Random(0).sample(places, n_flips):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            assert repr(load_checkpoint(path)) == expected, f"bit {place}"
+        except UserError:
+            noticed += 1
+    assert noticed > len(places if n_flips is None else range(n_flips)) / 3  # the rest is padding between records
+
+
+def test_a_flipped_bit_is_noticed_or_harmless(tmp_path):
+    check_flips(tmp_path / "c.pth", n_flips=300)
+
+
+@pytest.mark.crash
+def test_every_flipped_bit_is_noticed_or_harmless(tmp_path):
+    check_flips(tmp_path / "c.pth", n_flips=None)
 
 
 class Evil:
