@@ -149,12 +149,13 @@ class CheckpointWriter:
     def _wait(self, state_dict: Callable[[], State] = dict, max_failures: float = MAX_FAILURES) -> None:
         """Wait for the save under way; raises what went wrong there, a full disk only after `max_failures` in a row."""
         saving, self._saving = self._saving, None
+        best, self._saving_best = self._saving_best, None
         if saving is None:
             return
         error = saving.result()
         self._note(error)
         if error is not None:
-            self._best = self._best or self._saving_best
+            self._best = self._best or best
             if self._failures >= max_failures:
                 raise UserError(f"{self.run_dir}: {error.strerror}. {self._save_elsewhere(_take(state_dict()))}")
 
@@ -199,7 +200,7 @@ class CheckpointWriter:
             if epoch is not None:
                 periodic = folder / f"checkpoint-epoch{epoch}.pth"
                 save_checkpoint(state | {"config": self.config}, periodic)
-                self._delete_old()
+                self._delete_old(epoch)
                 copy_checkpoint(periodic, last)
             elif state is not None:
                 save_checkpoint(state | {"config": self.config}, last)
@@ -207,10 +208,11 @@ class CheckpointWriter:
             return error
         return None
 
-    def _delete_old(self) -> None:
+    def _delete_old(self, newest: int) -> None:
         if self.keep_last is not None:
-            for _, path in sorted(self._epoch_files().items())[: -self.keep_last]:
-                path.unlink()
+            files = self._epoch_files()
+            for epoch in sorted(epoch for epoch in files if epoch <= newest)[: -self.keep_last]:
+                files[epoch].unlink()
 
     def _epoch_files(self) -> dict[int, Path]:
         names = ((re.fullmatch(r"checkpoint-epoch(\d+)\.pth", path.name), path) for path in self.run_dir.iterdir())

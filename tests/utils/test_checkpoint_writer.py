@@ -93,6 +93,16 @@ def test_only_the_newest_of_the_periodic_ones_are_kept(tmp_path):
                                         "model_best.pth": 2}  # fmt: skip
 
 
+def test_a_damaged_one_of_a_later_epoch_does_not_cost_the_newest_valid_one(tmp_path):
+    (tmp_path / "checkpoint-epoch9.pth").write_bytes(b"damaged")
+    run, writer = Run(), CheckpointWriter(tmp_path, {}, save_period=4, keep_last=1)
+    for _ in range(8):
+        run.end_epoch(writer)
+    writer.save(run.state_dict())
+    (tmp_path / "checkpoint-last.pth").unlink()
+    assert open_checkpoint(tmp_path)[0].name == "checkpoint-epoch8.pth"
+
+
 def test_a_resume_from_an_older_checkpoint_gives_up_the_later_ones(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     run, writer = Run(), CheckpointWriter(tmp_path, {})
