@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -160,7 +161,8 @@ def test_two_interruptions_within_one_epoch(tmp_path, read_metrics):
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
-def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_resume(tmp_path, read_metrics):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_resume(tmp_path, read_metrics, variant):
     class StoppedInValidation(Trainer):
         def evaluate(self, batches):
             if self.epoch == 1:
@@ -168,15 +170,36 @@ def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_re
             return super().evaluate(batches)
 
     straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
-    make_trainer().train(straight)
+    make_trainer(**VARIANTS[variant]).train(straight)
     with pytest.raises(TrainingInterrupted) as interrupted:
-        make_trainer(StoppedInValidation).train(stopped)
+        make_trainer(StoppedInValidation, **VARIANTS[variant]).train(stopped)
     assert interrupted.value.exit_code == 130
     assert len(read_metrics(stopped)) == 1
-    trainer = make_trainer()
+    trainer = make_trainer(**VARIANTS[variant])
     trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
     trainer.train(stopped)
+    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(stopped / "checkpoint-last.pth"))
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("step", [3, 15])  # 9 steps an epoch
+def test_what_was_saved_within_an_epoch_while_the_training_went_on_is_resumed_exactly(tmp_path, variant, step):
+    class Copying(Trainer):
+        def train_step(self, batch):
+            result = super().train_step(batch)
+            if self.step == step:  # this is the next one: the save has been written while the weights changed
+                self.writer._wait()
+                shutil.copy(self.run_dir / "checkpoint-last.pth", tmp_path / "copy.pth")
+            return result
+
+    straight, resumed = run_folder(tmp_path, "straight"), run_folder(tmp_path, "resumed")
+    make_trainer(Copying, save_every_steps=3, **VARIANTS[variant]).train(straight)
+    trainer = make_trainer(**VARIANTS[variant])
+    trainer.resume(load_checkpoint(tmp_path / "copy.pth"))
+    assert (trainer.step, trainer.batch) == (step, step % 9)
+    trainer.train(resumed)
+    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(resumed / "checkpoint-last.pth"))
 
 
 def test_a_signal_during_a_validation_that_draws_random_numbers(tmp_path, read_metrics):
