@@ -76,7 +76,7 @@ class CheckpointWriter:
             return
         state = _take(state_dict())
         try:
-            newest = load_checkpoint(self.run_dir / "checkpoint-last.pth")["step"]
+            newest = load_checkpoint(self.run_dir / "checkpoint-last.pth").get("step")
         except UserError:  # missing or damaged
             newest = None
         if newest is not None and newest <= state["step"]:

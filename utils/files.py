@@ -33,7 +33,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 def remove_temporary_files(folder: Path) -> None:
     """Remove what processes that were killed in `write_atomically` have left."""
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:

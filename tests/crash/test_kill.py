@@ -326,6 +326,10 @@ def launch(run_dir: Path) -> subprocess.Popen:
     return process
 
 
+def time_of(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 @pytest.fixture
 def straight_command(tmp_path) -> dict:
     launch(tmp_path / "Digits_MLP" / "straight").communicate()
@@ -365,9 +369,12 @@ def test_ten_signals_to_the_command(tmp_path, straight_command, number, code):
         run_dir = tmp_path / "Digits_MLP" / f"run{attempt}"
         ended = None
         while ended != 0:
+            before = time_of(run_dir / "checkpoint-last.pth")
             process = launch(run_dir)
             if stops < 10:
-                time.sleep(instants.uniform(0.1, 1))
+                while process.poll() is None and time_of(run_dir / "checkpoint-last.pth") == before:
+                    time.sleep(0.01)  # before its first step, a signal ends it at once, and nothing is lost
+                time.sleep(instants.uniform(0, 0.5))
                 process.send_signal(number)
             output, _ = process.communicate(timeout=SECONDS_TO_STOP if stops < 10 else None)
             ended = process.returncode
