@@ -25,7 +25,7 @@ from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker
 from utils.non_finite import SkippingStep
 from utils.seed import random_state, set_random_state
-from utils.threads import choose_threads
+from utils.threads import WorkCounter, choose_threads
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 logger = logging.getLogger(__name__)
@@ -217,11 +217,9 @@ class Trainer(BaseTrainer):
         if self.device.type != "cpu" or torch.get_num_threads() == 1:
             self.threads = torch.get_num_threads()
             return self.train_step(batch)
-        from torch.utils.flop_counter import FlopCounterMode
-
-        with FlopCounterMode(display=False) as counter:
+        with WorkCounter(self.model) as work:
             result = self.train_step(batch)
-        self.threads = choose_threads(counter.get_total_flops())
+        self.threads = choose_threads(work.n)
         torch.set_num_threads(self.threads)
         logger.info("Training with %d CPU threads, chosen by the work of a step (threads).", self.threads)
         return result
