@@ -35,10 +35,8 @@ class RunLog:
         path = run_dir / "metrics.jsonl"
         _drop_later_epochs(path, first_epoch)
         self._file = path.open("ab", buffering=0)
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=first_epoch + 1)
+        self._first_epoch = first_epoch
+        self._tensorboard = tensorboard
 
     def __enter__(self) -> "RunLog":
         return self
@@ -75,15 +73,19 @@ class RunLog:
             self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
     def _write_tensorboard(self, records: list[dict[str, Any]]) -> None:
-        if self._writer is None:
+        if not self._tensorboard:
             return
         try:
+            if self._writer is None:  # only now: its import takes a third of a second
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(self._run_dir / "tensorboard"), purge_step=self._first_epoch + 1)
             for record in records:
                 self._write_scalars(record)
             self._writer.flush()
         except OSError as error:  # its writer cannot go on after that
             logger.warning("TensorBoard's files end here: %s", error.strerror)
-            self._writer = None
+            self._writer, self._tensorboard = None, False
 
     def _is_shown(self, epoch: int) -> bool:
         return epoch % self._period == 0 or epoch in (1, self._epochs)
