@@ -1,99 +1,134 @@
-"""How much slower is the template than a loop written by hand?
+"""What does the template cost, and what do others?
 
-python -m benchmarks.speed                    the default config
-python -m benchmarks.speed -c FILE -s ...     another one
+python -m benchmarks.speed                           every table; docs/performance.md explains them
+python -m benchmarks.speed --tables ours             only the comparison with a loop by hand
+python -m benchmarks.speed --json speed.json         also every round's numbers
 
-Both train the same model with the same optimizer, loss, batch size and number of steps on data in memory, in turns in
-one process and one thread. The template goes its public way, with metrics, metrics.jsonl, TensorBoard and checkpoints
-as configured, but without validation, which the loop by hand does not do either.
+Behind each contestant stand the minimum and the median over the rounds, and for all but the first how both differ from
+the first one's.
 """
 
 import argparse
-import copy
-import statistics
+import json
+import os
+import platform
 import tempfile
-import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from logger.logger import setup_logging
-from parse_config import ConfigParser, apply_settings, read_json
-from utils.seed import seed_everything
+from benchmarks import commands, frameworks
+from benchmarks.loops import by_hand, read_by_hand, read_by_loader, template
+from benchmarks.measure import HEADER, Row, in_turns
+from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, QUADRATIC, READING, RESNET, TRAINING, Workload
 
-EPOCHS = 5
-
-
-def build(settings: dict[str, Any]) -> tuple[ConfigParser, nn.Module, torch.optim.Optimizer, Any]:
-    """The config's model, optimizer and data loader, seeded, without validation."""
-    settings = copy.deepcopy(settings)
-    settings["data_loader"]["args"]["validation_split"] = 0.0
-    settings["trainer"] |= {"monitor": "off", "early_stop": 0, "epochs": EPOCHS}
-    config = ConfigParser(settings)
-    seed_everything(config["seed"])
-    model = config.init_obj("arch")
-    return config, model, config.init_obj("optimizer", model.parameters()), config.init_obj("data_loader")
+STEP, BATCH, SECONDS = "microseconds per step", "microseconds per batch", "seconds"
 
 
-def template(settings: dict[str, Any]) -> tuple[float, int]:
-    """Train the template's way; returns seconds and steps."""
-    config, model, optimizer, data_loader = build(settings)
-    scheduler = config.init_obj("lr_scheduler", optimizer)
-    trainer = config.init_trainer(
-        model, config.init_ftn("loss"), config.init_metrics(), optimizer, data_loader, None, scheduler
-    )
+def against_a_loop_by_hand(args: argparse.Namespace) -> Iterator[Row]:
+    for workload in [*TRAINING, BOOKKEEPING]:
+        yield from compare(args, "ours", STEP, workload, {"by hand": by_hand, "template": template})
+    for workload in READING:
+        yield from compare(args, "ours", BATCH, workload, {"indexing": read_by_hand, "BaseDataLoader": read_by_loader})
+
+
+def against_frameworks(args: argparse.Namespace) -> Iterator[Row]:
+    contestants = {"template": template, "torch DataLoader": partial(frameworks.time_step, frameworks.torch_loop)}
+    for name, framework in frameworks.FRAMEWORKS.items():
+        if frameworks.is_installed(name):
+            contestants[name] = partial(frameworks.time_step, framework)
+        else:
+            print(f"{name} is left out: pip install -r requirements-bench.txt")
+    for workload in (MNIST, CALIFORNIA, QUADRATIC):
+        yield from compare(args, "frameworks", STEP, workload, contestants)
+
+
+def whole_commands(args: argparse.Namespace) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        trainer.train(Path(folder))
-        return time.perf_counter() - start, trainer.step
+        for name, contestants in commands.comparisons(folder, epochs=1 if args.quick else 5).items():
+            if is_wanted(args, name):
+                yield Row("commands", name, SECONDS, in_turns(contestants, args.rounds))
 
 
-def by_hand(settings: dict[str, Any]) -> tuple[float, int]:
-    """Train with the loop that everybody writes first; returns seconds and steps."""
-    config, model, optimizer, data_loader = build(settings)
-    criterion, batch_size = config.init_ftn("loss"), data_loader.batch_size
-    data, target = data_loader.samples.get_batch(torch.arange(len(data_loader.samples)))  # transformed beforehand
-    model.train()
-    steps = 0
-    start = time.perf_counter()
-    for _ in range(EPOCHS):
-        order = torch.randperm(len(data))
-        for i in range(0, len(data), batch_size):
-            batch = order[i : i + batch_size]
-            optimizer.zero_grad()
-            loss = criterion(model(data[batch]), target[batch])
-            loss.backward()
-            optimizer.step()
-            steps += 1
-    return time.perf_counter() - start, steps
+def on_a_gpu(args: argparse.Namespace, device: str = "cuda") -> Iterator[Row]:
+    if device == "cuda" and not torch.cuda.is_available():
+        print("left out: there is no GPU here")
+        return
+    contestants = {"by hand": partial(by_hand, device=device), "template": partial(template, device=device)}
+    for workload in [*TRAINING, RESNET]:
+        yield from compare(args, "gpu", STEP, workload, contestants)
 
 
-def main() -> None:
-    """Print microseconds per step, minimum and median, and their ratio."""
-    parser = argparse.ArgumentParser("python -m benchmarks.speed", description="Template against a loop by hand.")
-    parser.add_argument("-c", "--config", type=Path, default=Path("config.json"))
-    parser.add_argument("-s", "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--rounds", type=int, default=9)
-    args = parser.parse_args()
-    settings = read_json(args.config)
-    apply_settings(settings, args.set)
+TABLES = {
+    "ours": against_a_loop_by_hand,
+    "frameworks": against_frameworks,
+    "commands": whole_commands,
+    "gpu": on_a_gpu,
+}
 
-    setup_logging(verbosity=0)
+
+def compare(
+    args: argparse.Namespace,
+    table: str,
+    unit: str,
+    workload: Workload,
+    contestants: dict[str, Callable[[Workload], float]],
+) -> Iterator[Row]:
+    """A workload's row, if it is wanted. Before it is measured, a few steps of every contestant warm up."""
+    if not is_wanted(args, workload.name):
+        return
+    quick = workload.quick()
+    for run in contestants.values():
+        run(quick)
+    measured = quick if args.quick else workload
+    yield Row(table, workload.name, unit,
+              in_turns({name: partial(run, measured) for name, run in contestants.items()}, args.rounds))  # fmt: skip
+
+
+def is_wanted(args: argparse.Namespace, name: str) -> bool:
+    return args.workloads is None or name in args.workloads
+
+
+def describe_machine() -> dict[str, Any]:
+    """On what the figures were measured."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks.speed", description="What the template costs.")
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="how often each contestant runs (9)")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="by default all")
+    parser.add_argument("--workloads", nargs="+", metavar="NAME", help="the rows, as in the first column; all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's numbers there")
+    parser.add_argument("--quick", action="store_true", help="a few steps of each; their figures mean nothing")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print and write."""
+    args = parse_args(argv)
     torch.set_num_threads(1)
-    times: dict[str, list[float]] = {"by hand": [], "template": []}
-    for round_number in range(args.rounds + 1):
-        for name, train in (("by hand", by_hand), ("template", template)):
-            seconds, steps = train(settings)
-            if round_number > 0:  # the first round warms up
-                times[name].append(seconds / steps * 1e6)
-
-    print(f"{args.config}, {args.rounds} rounds in turns, torch {torch.__version__}, 1 thread; microseconds per step")
-    for name, values in times.items():
-        print(f"    {name:<10} min {min(values):8.1f}   median {statistics.median(values):8.1f}")
-    minimum, median = (f(times["template"]) / f(times["by hand"]) for f in (min, statistics.median))
-    print(f"    {'ratio':<10} min {minimum:8.3f}   median {median:8.3f}")
+    machine = describe_machine()
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    rows = []
+    for name in args.tables:
+        print(f"\n{name:28}{HEADER}")
+        for row in TABLES[name](args):
+            print(row, flush=True)
+            rows.append(row)
+    if args.json:
+        text = json.dumps({"machine": machine, "rounds": args.rounds, "rows": [vars(row) for row in rows]}, indent=1)
+        args.json.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
