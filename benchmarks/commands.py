@@ -3,9 +3,10 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+from benchmarks.measure import Contestants
 
 PROJECT = Path(__file__).resolve().parent.parent
 TORCH_ALONE = "import os, torch; os._exit(0)"
@@ -27,7 +28,7 @@ def seconds(*arguments: str) -> float:
     return time.perf_counter() - start
 
 
-def comparisons(save_dir: str, epochs: int) -> dict[str, dict[str, Callable[[], float]]]:
+def comparisons(save_dir: str, epochs: int) -> dict[str, Contestants]:
     """The contestants of each comparison.
 
     save_dir: where runs are saved.

@@ -78,28 +78,13 @@ def batches_by_hand(data: Tensor, target: Tensor, batch_size: int) -> Iterator[t
         yield data[batch], target[batch]
 
 
-def read_by_loader(workload: Workload) -> float:
-    """Microseconds per batch of a BaseDataLoader's epoch."""
-    data_loader = make_data_loader(workload)
-    start = time.perf_counter()
-    n_batches = sum(1 for _ in data_loader)
-    return (time.perf_counter() - start) / n_batches * 1e6
-
-
-def read_by_hand(workload: Workload) -> float:
-    """Microseconds per batch of indexing two tensors."""
-    data, target = all_samples(workload)
-    start = time.perf_counter()
-    n_batches = sum(1 for _ in batches_by_hand(data, target, workload.batch_size))
-    return (time.perf_counter() - start) / n_batches * 1e6
-
-
 # ---- what the contestants, and the frameworks, build alike
 
 
 def make_data_loader(workload: Workload) -> BaseDataLoader:
     """The config's data loader, but for its files: around samples that were made in memory."""
-    return BaseDataLoader(workload.samples(workload.n_samples), workload.batch_size)
+    args = workload.settings["data_loader"]["args"]
+    return BaseDataLoader(workload.samples(workload.n_samples), args["batch_size"], args["shuffle"])
 
 
 def all_samples(workload: Workload) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,11 @@
 """Measuring in turns, and showing what was measured."""
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+Contestants = dict[str, Callable[[], float]]  # each returns the time it took, in the unit of the comparison
 
 SUMMARIES = (min, statistics.median)
 HEADER = f"{'min':>11}{'median':>11}{'difference':>22}{'ratio':>16}"
@@ -32,10 +35,22 @@ class Row:
         return "\n".join(lines)
 
 
-def in_turns(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """The times that the contestants return, in turns (A B A B ...), so that a slow minute of the machine hits all."""
+def in_turns(contestants: Contestants, rounds: int) -> dict[str, list[float]]:
+    """The times of the contestants, in turns (A B A B ...), so that a slow minute of the machine hits all of them.
+
+    A round before them is not counted: it imports, compiles and fills caches.
+    """
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
+    for round_number in range(rounds + 1):
         for name, run in contestants.items():
-            times[name].append(run())
+            time_needed = run()
+            if round_number > 0:
+                times[name].append(time_needed)
     return times
+
+
+def microseconds(work: Callable[[], int]) -> float:
+    """Microseconds per unit of some work, which returns how many units it did."""
+    start = time.perf_counter()
+    n_done = work()
+    return (time.perf_counter() - start) / n_done * 1e6

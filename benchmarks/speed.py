@@ -20,22 +20,39 @@ from typing import Any
 
 import torch
 
-from benchmarks import commands, frameworks
-from benchmarks.loops import by_hand, read_by_hand, read_by_loader, template
-from benchmarks.measure import HEADER, Row, in_turns
-from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, QUADRATIC, READING, RESNET, TRAINING, Workload
+from benchmarks import commands, data, frameworks
+from benchmarks.loops import by_hand, template
+from benchmarks.measure import HEADER, Contestants, Row, in_turns
+from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, QUADRATIC, RESNET, TRAINING, Workload
 
-STEP, BATCH, SECONDS = "microseconds per step", "microseconds per batch", "seconds"
+Comparison = tuple[str, str, Contestants]  # name, unit, contestants
+STEP = "microseconds per step"
 
 
-def against_a_loop_by_hand(args: argparse.Namespace) -> Iterator[Row]:
+def training(workload: Workload, quick: bool, contestants: dict[str, Callable[[Workload], float]]) -> Comparison:
+    """A workload as a comparison of functions that train it."""
+    measured = workload.quick() if quick else workload
+    return workload.name, STEP, {name: partial(run, measured) for name, run in contestants.items()}
+
+
+def against_a_loop_by_hand(quick: bool) -> Iterator[Comparison]:
+    """Whole trainings beside the loop that everybody writes first."""
     for workload in [*TRAINING, BOOKKEEPING]:
-        yield from compare(args, "ours", STEP, workload, {"by hand": by_hand, "template": template})
-    for workload in READING:
-        yield from compare(args, "ours", BATCH, workload, {"indexing": read_by_hand, "BaseDataLoader": read_by_loader})
+        yield training(workload, quick, {"by hand": by_hand, "template": template})
 
 
-def against_frameworks(args: argparse.Namespace) -> Iterator[Row]:
+def data_alone(quick: bool) -> Iterator[Comparison]:
+    """What a batch costs before anything is done with it."""
+    share = 0.01 if quick else 1
+    unit = "microseconds per batch"
+    yield "batch-32x784", unit, data.reading(int(60_000 * share), 784, 32, shuffle=True)
+    yield "batch-100x8", unit, data.reading(int(100_000 * share), 8, 100, shuffle=True)
+    yield "batch-1000x1", unit, data.reading(1000, 1, 1000, shuffle=False, n_passes=int(1000 * share))
+    yield "augmentation", "microseconds per image", data.augmenting(int(2560 * share))
+
+
+def against_frameworks(quick: bool) -> Iterator[Comparison]:
+    """The same trainings in the frameworks that are installed."""
     contestants = {"template": template, "torch DataLoader": partial(frameworks.time_step, frameworks.torch_loop)}
     for name, framework in frameworks.FRAMEWORKS.items():
         if frameworks.is_installed(name):
@@ -43,53 +60,33 @@ def against_frameworks(args: argparse.Namespace) -> Iterator[Row]:
         else:
             print(f"{name} is left out: pip install -r requirements-bench.txt")
     for workload in (MNIST, CALIFORNIA, QUADRATIC):
-        yield from compare(args, "frameworks", STEP, workload, contestants)
+        yield training(workload, quick, contestants)
 
 
-def whole_commands(args: argparse.Namespace) -> Iterator[Row]:
+def whole_commands(quick: bool) -> Iterator[Comparison]:
+    """Processes, from their start to their end."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, contestants in commands.comparisons(folder, epochs=1 if args.quick else 5).items():
-            if is_wanted(args, name):
-                yield Row("commands", name, SECONDS, in_turns(contestants, args.rounds))
+        for name, contestants in commands.comparisons(folder, epochs=1 if quick else 5).items():
+            yield name, "seconds", contestants
 
 
-def on_a_gpu(args: argparse.Namespace, device: str = "cuda") -> Iterator[Row]:
+def on_a_gpu(quick: bool, device: str = "cuda") -> Iterator[Comparison]:
+    """As the first, and ResNet-18."""
     if device == "cuda" and not torch.cuda.is_available():
         print("left out: there is no GPU here")
         return
-    contestants = {"by hand": partial(by_hand, device=device), "template": partial(template, device=device)}
     for workload in [*TRAINING, RESNET]:
-        yield from compare(args, "gpu", STEP, workload, contestants)
+        yield training(workload, quick, {"by hand": partial(by_hand, device=device),
+                                         "template": partial(template, device=device)})  # fmt: skip
 
 
 TABLES = {
     "ours": against_a_loop_by_hand,
+    "data": data_alone,
     "frameworks": against_frameworks,
     "commands": whole_commands,
     "gpu": on_a_gpu,
 }
-
-
-def compare(
-    args: argparse.Namespace,
-    table: str,
-    unit: str,
-    workload: Workload,
-    contestants: dict[str, Callable[[Workload], float]],
-) -> Iterator[Row]:
-    """A workload's row, if it is wanted. Before it is measured, a few steps of every contestant warm up."""
-    if not is_wanted(args, workload.name):
-        return
-    quick = workload.quick()
-    for run in contestants.values():
-        run(quick)
-    measured = quick if args.quick else workload
-    yield Row(table, workload.name, unit,
-              in_turns({name: partial(run, measured) for name, run in contestants.items()}, args.rounds))  # fmt: skip
-
-
-def is_wanted(args: argparse.Namespace, name: str) -> bool:
-    return args.workloads is None or name in args.workloads
 
 
 def describe_machine() -> dict[str, Any]:
@@ -108,10 +105,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.speed", description="What the template costs.")
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="how often each contestant runs (9)")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="by default all")
-    parser.add_argument("--workloads", nargs="+", metavar="NAME", help="the rows, as in the first column; all")
+    parser.add_argument("--workloads", nargs="+", metavar="NAME", help="such as quadratic; by default all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's numbers there")
     parser.add_argument("--quick", action="store_true", help="a few steps of each; their figures mean nothing")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return args
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -123,9 +123,12 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     for name in args.tables:
         print(f"\n{name:28}{HEADER}")
-        for row in TABLES[name](args):
-            print(row, flush=True)
-            rows.append(row)
+        for row_name, unit, contestants in TABLES[name](args.quick):
+            if args.workloads is None or row_name in args.workloads:
+                rows.append(Row(name, row_name, unit, in_turns(contestants, args.rounds)))
+                print(rows[-1], flush=True)
+    for name in set(args.workloads or []) - {row.name for row in rows}:
+        print(f"\nThese tables have no {name}")
     if args.json:
         text = json.dumps({"machine": machine, "rounds": args.rounds, "rows": [vars(row) for row in rows]}, indent=1)
         args.json.write_text(text + "\n", encoding="utf-8")

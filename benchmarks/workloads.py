@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from base import InMemoryDataset
-from data_loader.mnist import standardize
+from data_loader.mnist import MEAN, STD
+from data_loader.transforms import Normalize
 from parse_config import apply_settings, read_json
 from utils.check_config import KEYS
 
@@ -71,7 +72,7 @@ def images(shape: tuple[int, ...], n_samples: int) -> InMemoryDataset:
 
     labels = torch.randint(10, (n_samples,))
     is_pattern = torch.rand(n_samples, *shape) < 0.2
-    return InMemoryDataset(draw(10)[labels].where(is_pattern, draw(n_samples)), labels, standardize)
+    return InMemoryDataset(draw(10)[labels].where(is_pattern, draw(n_samples)), labels, Normalize(MEAN, STD))
 
 
 @cache
@@ -121,7 +122,7 @@ LENET = Workload(
     "lenet",
     example("mnist_lenet.json", 'optimizer.args={"lr": 0.001}', "lr_scheduler=null", "trainer.epochs=1"),
     partial(images, (1, 28, 28)),
-    n_samples=32_768,
+    n_samples=25_600,
 )
 TRAINING = [MNIST, CALIFORNIA, QUADRATIC, LENET]
 
@@ -139,11 +140,6 @@ BOOKKEEPING = Workload(
     signs,
     n_samples=40_000,
 )
-
-READING = [
-    Workload("batch-32x784", example("mnist_mlp.json"), partial(table, 784), n_samples=60_000),
-    Workload("batch-100x8", example("california_housing.json"), partial(table, 8), n_samples=16_512),
-]
 
 
 def resnet18() -> nn.Module:
