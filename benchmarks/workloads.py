@@ -106,17 +106,17 @@ MNIST = Workload(
 )
 CALIFORNIA = Workload(
     "california-mlp",
-    example("california_housing.json", "trainer.epochs=30"),
+    example("california_housing.json", "trainer.epochs=25"),
     partial(table, 8),
     n_samples=16_512,
     share_of_epochs=0.2,
 )
 QUADRATIC = Workload(
     "quadratic",
-    example("quadratic_regression.json", "trainer.epochs=2000"),
+    example("quadratic_regression.json", "trainer.epochs=4000"),
     parabola,
     n_samples=1000,
-    share_of_epochs=0.1,
+    share_of_epochs=0.05,
 )
 LENET = Workload(
     "lenet",
