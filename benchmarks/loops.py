@@ -24,7 +24,7 @@ def template(workload: Workload, device: str = "cpu") -> float:
     data_loader = make_data_loader(workload)
     model = make_model(workload, config).to(device)
     criterion, metrics = config.init_ftn("loss"), config.init_metrics()
-    optimizer = config.init_obj("optimizer", model.parameters())
+    optimizer = config.init_optimizer(model)
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
     trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, None, lr_scheduler)
     with tempfile.TemporaryDirectory() as folder, _on_a_terminal(Path(folder), config["trainer"]["verbosity"]):

@@ -14,7 +14,6 @@ from base import InMemoryDataset
 from data_loader.mnist import MEAN, STD
 from data_loader.transforms import Normalize
 from parse_config import apply_settings, read_json
-from utils.check_config import KEYS
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -149,8 +148,6 @@ def resnet18() -> nn.Module:
     return resnet18(num_classes=10)
 
 
-# With these keys too, as far as the trainer has them.
-GPU_OPTIONS = {"trainer.amp": "bf16", "trainer.channels_last": "true"}
 RESNET = Workload(
     "resnet18",
     example(
@@ -159,7 +156,8 @@ RESNET = Workload(
         "lr_scheduler=null",
         "loss=cross_entropy",
         "trainer.epochs=1",
-        *(f"{key}={value}" for key, value in GPU_OPTIONS.items() if key in KEYS),
+        "trainer.amp=bf16",
+        "trainer.channels_last=true",
     ),
     partial(images, (3, 32, 32)),
     n_samples=50_000,
