@@ -1,1 +1,1 @@
-"""Speed against a loop written by hand: python -m benchmarks.speed"""
+"""Speed against a loop written by hand, and against frameworks: python -m benchmarks.speed"""

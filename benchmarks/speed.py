@@ -1,99 +1,137 @@
-"""How much slower is the template than a loop written by hand?
+"""What does the template cost, and what do others?
 
-python -m benchmarks.speed                    the default config
-python -m benchmarks.speed -c FILE -s ...     another one
+python -m benchmarks.speed                           every table; docs/performance.md explains them
+python -m benchmarks.speed --tables ours             only the comparison with a loop by hand
+python -m benchmarks.speed --json speed.json         also every round's numbers
 
-Both train the same model with the same optimizer, loss, batch size and number of steps on data in memory, in turns in
-one process and one thread. The template goes its public way, with metrics, metrics.jsonl, TensorBoard and checkpoints
-as configured, but without validation, which the loop by hand does not do either.
+Behind each contestant stand the minimum and the median over the rounds, and for all but the first how both differ from
+the first one's.
 """
 
 import argparse
-import copy
-import statistics
+import json
+import os
+import platform
 import tempfile
-import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from logger.logger import setup_logging
-from parse_config import ConfigParser, apply_settings, read_json
-from utils.seed import seed_everything
+from benchmarks import commands, data, frameworks
+from benchmarks.loops import by_hand, template
+from benchmarks.measure import HEADER, Contestants, Row, in_turns
+from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, QUADRATIC, RESNET, TRAINING, Workload
 
-EPOCHS = 5
-
-
-def build(settings: dict[str, Any]) -> tuple[ConfigParser, nn.Module, torch.optim.Optimizer, Any]:
-    """The config's model, optimizer and data loader, seeded, without validation."""
-    settings = copy.deepcopy(settings)
-    settings["data_loader"]["args"]["validation_split"] = 0.0
-    settings["trainer"] |= {"monitor": "off", "early_stop": 0, "epochs": EPOCHS}
-    config = ConfigParser(settings)
-    seed_everything(config["seed"])
-    model = config.init_obj("arch")
-    return config, model, config.init_obj("optimizer", model.parameters()), config.init_obj("data_loader")
+Comparison = tuple[str, str, Contestants]  # name, unit, contestants
+STEP = "microseconds per step"
 
 
-def template(settings: dict[str, Any]) -> tuple[float, int]:
-    """Train the template's way; returns seconds and steps."""
-    config, model, optimizer, data_loader = build(settings)
-    scheduler = config.init_obj("lr_scheduler", optimizer)
-    trainer = config.init_trainer(
-        model, config.init_ftn("loss"), config.init_metrics(), optimizer, data_loader, None, scheduler
-    )
+def training(workload: Workload, quick: bool, contestants: dict[str, Callable[[Workload], float]]) -> Comparison:
+    """A workload as a comparison of functions that train it."""
+    measured = workload.quick() if quick else workload
+    return workload.name, STEP, {name: partial(run, measured) for name, run in contestants.items()}
+
+
+def against_a_loop_by_hand(quick: bool) -> Iterator[Comparison]:
+    """Whole trainings beside the loop that everybody writes first."""
+    for workload in [*TRAINING, BOOKKEEPING]:
+        yield training(workload, quick, {"by hand": by_hand, "template": template})
+
+
+def data_alone(quick: bool) -> Iterator[Comparison]:
+    """What a batch costs before anything is done with it."""
+    share = 0.01 if quick else 1
+    unit = "microseconds per batch"
+    yield "batch-32x784", unit, data.reading(int(60_000 * share), 784, 32, shuffle=True)
+    yield "batch-100x8", unit, data.reading(int(100_000 * share), 8, 100, shuffle=True)
+    yield "batch-1000x1", unit, data.reading(1000, 1, 1000, shuffle=False, n_passes=int(1000 * share))
+    yield "augmentation", "microseconds per image", data.augmenting(int(2560 * share))
+
+
+def against_frameworks(quick: bool) -> Iterator[Comparison]:
+    """The same trainings in the frameworks that are installed."""
+    contestants = {"template": template, "torch DataLoader": partial(frameworks.time_step, frameworks.torch_loop)}
+    for name, framework in frameworks.FRAMEWORKS.items():
+        if frameworks.is_installed(name):
+            contestants[name] = partial(frameworks.time_step, framework)
+        else:
+            print(f"{name} is left out: pip install -r requirements-bench.txt")
+    for workload in (MNIST, CALIFORNIA, QUADRATIC):
+        yield training(workload, quick, contestants)
+
+
+def whole_commands(quick: bool) -> Iterator[Comparison]:
+    """Processes, from their start to their end."""
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        trainer.train(Path(folder))
-        return time.perf_counter() - start, trainer.step
+        for name, contestants in commands.comparisons(folder, epochs=1 if quick else 5).items():
+            yield name, "seconds", contestants
 
 
-def by_hand(settings: dict[str, Any]) -> tuple[float, int]:
-    """Train with the loop that everybody writes first; returns seconds and steps."""
-    config, model, optimizer, data_loader = build(settings)
-    criterion, batch_size = config.init_ftn("loss"), data_loader.batch_size
-    data, target = data_loader.samples.get_batch(torch.arange(len(data_loader.samples)))  # transformed beforehand
-    model.train()
-    steps = 0
-    start = time.perf_counter()
-    for _ in range(EPOCHS):
-        order = torch.randperm(len(data))
-        for i in range(0, len(data), batch_size):
-            batch = order[i : i + batch_size]
-            optimizer.zero_grad()
-            loss = criterion(model(data[batch]), target[batch])
-            loss.backward()
-            optimizer.step()
-            steps += 1
-    return time.perf_counter() - start, steps
+def on_a_gpu(quick: bool, device: str = "cuda") -> Iterator[Comparison]:
+    """As the first, and ResNet-18."""
+    if device == "cuda" and not torch.cuda.is_available():
+        print("left out: there is no GPU here")
+        return
+    for workload in [*TRAINING, RESNET]:
+        yield training(workload, quick, {"by hand": partial(by_hand, device=device),
+                                         "template": partial(template, device=device)})  # fmt: skip
 
 
-def main() -> None:
-    """Print microseconds per step, minimum and median, and their ratio."""
-    parser = argparse.ArgumentParser("python -m benchmarks.speed", description="Template against a loop by hand.")
-    parser.add_argument("-c", "--config", type=Path, default=Path("config.json"))
-    parser.add_argument("-s", "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--rounds", type=int, default=9)
-    args = parser.parse_args()
-    settings = read_json(args.config)
-    apply_settings(settings, args.set)
+TABLES = {
+    "ours": against_a_loop_by_hand,
+    "data": data_alone,
+    "frameworks": against_frameworks,
+    "commands": whole_commands,
+    "gpu": on_a_gpu,
+}
 
-    setup_logging(verbosity=0)
+
+def describe_machine() -> dict[str, Any]:
+    """On what the figures were measured."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks.speed", description="What the template costs.")
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="how often each contestant runs (9)")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="by default all")
+    parser.add_argument("--workloads", nargs="+", metavar="NAME", help="such as quadratic; by default all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's numbers there")
+    parser.add_argument("--quick", action="store_true", help="a few steps of each; their figures mean nothing")
+    args = parser.parse_args(argv)
+    if args.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print and write."""
+    args = parse_args(argv)
     torch.set_num_threads(1)
-    times: dict[str, list[float]] = {"by hand": [], "template": []}
-    for round_number in range(args.rounds + 1):
-        for name, train in (("by hand", by_hand), ("template", template)):
-            seconds, steps = train(settings)
-            if round_number > 0:  # the first round warms up
-                times[name].append(seconds / steps * 1e6)
-
-    print(f"{args.config}, {args.rounds} rounds in turns, torch {torch.__version__}, 1 thread; microseconds per step")
-    for name, values in times.items():
-        print(f"    {name:<10} min {min(values):8.1f}   median {statistics.median(values):8.1f}")
-    minimum, median = (f(times["template"]) / f(times["by hand"]) for f in (min, statistics.median))
-    print(f"    {'ratio':<10} min {minimum:8.3f}   median {median:8.3f}")
+    machine = describe_machine()
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    rows = []
+    for name in args.tables:
+        print(f"\n{name:28}{HEADER}")
+        for row_name, unit, contestants in TABLES[name](args.quick):
+            if args.workloads is None or row_name in args.workloads:
+                rows.append(Row(name, row_name, unit, in_turns(contestants, args.rounds)))
+                print(rows[-1], flush=True)
+    for name in set(args.workloads or []) - {row.name for row in rows}:
+        print(f"\nThese tables have no {name}")
+    if args.json:
+        text = json.dumps({"machine": machine, "rounds": args.rounds, "rows": [vars(row) for row in rows]}, indent=1)
+        args.json.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
