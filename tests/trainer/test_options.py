@@ -351,9 +351,9 @@ def test_a_compiled_run_says_whether_it_pays_and_resumes_bit_by_bit(tmp_path, ca
             self.losses += (log["loss"],)
             return log
 
-    straight, resumed = (
-        make(Noting, compile=True, epochs=11, dataset=data(20), batch_size=5, valid=data(10)) for _ in range(2)
-    )
+    # float32, for which the compiled functions round otherwise than torch's own
+    small = {"dtype": torch.float32, "dataset": data(20, torch.float32), "batch_size": 5, "epochs": 11}
+    straight, resumed = (make(Noting, compile=True, valid=data(100, torch.float32), **small) for _ in range(2))
     with caplog.at_level(logging.INFO):
         straight.train()
     [line] = [record.message for record in caplog.records if record.message.startswith("Compiled in")]
@@ -364,8 +364,7 @@ def test_a_compiled_run_says_whether_it_pays_and_resumes_bit_by_bit(tmp_path, ca
     resumed.train()
     assert torch.equal(weights(straight), weights(resumed))
     assert straight.losses[6:] == resumed.losses
-    plain = trained(epochs=11, dataset=data(20), batch_size=5)
-    assert_same_weights(straight, plain, rtol=1e-6)
+    assert_same_weights(straight, trained(**small), rtol=1e-4)
 
 
 # ----------------------------------------------------------------------------------------- schedule per step, warm-up
