@@ -13,6 +13,7 @@ from typing import Any
 from utils import catalog
 from utils.check_config import (
     FOLDER_NAME,
+    NOT_FOR_TRAINER,
     OBJECTS,
     TRAINER,
     Object,
@@ -23,7 +24,6 @@ from utils.check_config import (
 )
 from utils.errors import UserError
 
-NOT_FOR_TRAINER = ("type", "args", "save_dir", "verbosity")  # keys of the trainer's section that train.py reads itself
 # Far beyond any config, so that a hostile one is refused before it costs time.
 MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 32
@@ -277,12 +277,14 @@ class ConfigParser:
         return [_function(entry, OBJECTS["metrics"]) for entry in self.config["metrics"]]
 
     def init_trainer(self, *args: Any, **kwargs: Any) -> Any:
-        """The trainer that `trainer.type` names; the section's keys are its options."""
+        """The trainer that `trainer.type` names; the section's keys are its options, if it takes them."""
         section = self.config["trainer"]
-        options = {key: value for key, value in section.items() if key not in NOT_FOR_TRAINER}
-        build = catalog.definitions(TRAINER.package)[section["type"]].load()
-        options |= {"threads": self.config["threads"], "config": self.config}
-        return _call("trainer", build, *args, **kwargs, **options, **section["args"])
+        definition = catalog.definitions(TRAINER.package)[section["type"]]
+        parameters, is_open = definition.parameters
+        options = section | {"threads": self.config["threads"], "config": self.config}
+        accepted = options if is_open else {parameter.name for parameter in parameters}
+        options = {k: value for k, value in options.items() if k in accepted and k not in NOT_FOR_TRAINER}
+        return _call("trainer", definition.load(), *args, **kwargs, **options, **section["args"])
 
 
 def _as_json(config: dict[str, Any], where: str) -> dict[str, Any]:

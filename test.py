@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     config = ConfigParser.from_args("test", argv)
 
     from logger.logger import setup_logging
-    from utils.checkpoint import load_model
+    from utils.checkpoint import load_model, trained_weights
     from utils.device import prepare_device
     from utils.files import write_json
     from utils.seed import seed_everything
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     # ---- the test split, and the model with its trained weights
     data_loader = config.init_test_loader()
     model = config.init_obj("arch").to(device)
-    load_model(model, config.checkpoint["model"])
+    load_model(model, trained_weights(config.checkpoint))
 
     # ---- evaluate
     trainer = config.init_trainer(model, config.init_ftn("loss"), config.init_metrics())

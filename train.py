@@ -5,8 +5,10 @@ python train.py -c config.json -s trainer.epochs=5 --lr 0.01     ... with some k
 python train.py -r saved/<name>/<run_id>                         go on where a run stopped
 """
 
+import itertools
 import logging
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     if config.args.check:
         if config.checkpoint:
             trainer.resume(config.checkpoint)
-        trainer.check()
+        check(trainer)
         print("Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written.")
         return
 
@@ -83,6 +85,19 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
     optimizer = config.init_optimizer(model)
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
     return config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
+
+
+def check(trainer: "BaseTrainer") -> None:
+    """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
+    from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
+
+    trainer.data_loader.set_position(epoch=1)
+    trainer.train_step(next(iter(trainer.data_loader)))
+    trainer.evaluate(itertools.islice(trainer.valid_data_loader or trainer.data_loader, 1))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.pth"
+        save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
+        trainer.load_state_dict(load_checkpoint(path))
 
 
 if __name__ == "__main__":

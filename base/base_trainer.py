@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from logger.run_log import RunLog
 from utils.checkpoint import load_model, snapshot
@@ -23,6 +23,7 @@ from utils.distributed import largest, rank, world_size
 from utils.errors import TrainingInterrupted, UserError
 from utils.resume import take_over_changes, wind_forward
 from utils.seed import random_state, set_random_state
+from utils.warm_up import warm_up
 from utils.weights_reader import WeightsReader
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class BaseTrainer(ABC):
     early_stop: stop after that many epochs in a row that did not improve; 0: never.
     save_period, save_every_steps, keep_last: see CheckpointWriter.
     schedule_per: "epoch" or "step": what the learning rate scheduler counts.
-    warmup_steps: let the learning rate rise linearly over so many steps, beside what the scheduler does.
+    warmup_steps: make step k, from 1, of the first so many with k / warmup_steps of the learning rate.
     tensorboard: write TensorBoard's files too.
     config: a plain dict, kept in the checkpoints.
 
@@ -88,9 +89,13 @@ class BaseTrainer(ABC):
         if schedule_per == "step" and isinstance(lr_scheduler, ReduceLROnPlateau):
             raise ValueError('ReduceLROnPlateau judges whole epochs; set schedule_per to "epoch"')
         self.schedule_per = schedule_per
-        self.warmup: LRScheduler | None = None
-        if warmup_steps > 1:  # step k, from 1, has k / warmup_steps of the learning rate
-            self.warmup = LinearLR(optimizer, start_factor=1 / warmup_steps, total_iters=warmup_steps - 1)
+        self.warmup_steps = warmup_steps
+        if optimizer is not None and warmup_steps > 0:
+            warm_up(optimizer, warmup_steps, n_done=lambda: self.step)
+        if lr_scheduler is not None:
+            # torch would warn of a schedule that steps before the optimizer. Here it never does, but for an optimizer
+            # that has stepped before a resume, or whose first step was left out for its NaN.
+            optimizer._opt_called = True
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
@@ -151,8 +156,6 @@ class BaseTrainer(ABC):
         """Count a step that is done. This is the boundary at which a signal stops the training."""
         self.step += 1
         self.batch += 1
-        if self.warmup is not None:
-            self.warmup.step()
         if self.schedule_per == "step":
             self._step_scheduler()
         self.stop_if_asked()
@@ -179,6 +182,8 @@ class BaseTrainer(ABC):
         self.epoch += 1
         self.batch = 0
         lr = self.optimizer.param_groups[0]["lr"]
+        if self.step < self.warmup_steps:
+            lr = lr * self.step / self.warmup_steps
         is_best = self._judge(log)
         if self.schedule_per == "epoch":
             self._step_scheduler(log)
@@ -220,7 +225,6 @@ class BaseTrainer(ABC):
             "model": self._read_weights(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
-            "warmup": None if self.warmup is None else self.warmup.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
@@ -234,8 +238,6 @@ class BaseTrainer(ABC):
         self.optimizer.load_state_dict(state["optimizer"])
         if self.lr_scheduler is not None:
             self.lr_scheduler.load_state_dict(state["lr_scheduler"])
-        if self.warmup is not None:
-            self.warmup.load_state_dict(state["warmup"])
         self.epoch = state["epoch"]
         self.batch = state["batch"]
         self.step = state["step"]
@@ -248,10 +250,9 @@ class BaseTrainer(ABC):
         Raises UserError when the checkpoint does not fit this trainer's model, optimizer or own state.
         """
         try:
-            if self.lr_scheduler is not None and not isinstance(self.lr_scheduler, ReduceLROnPlateau):
+            is_wound = self.lr_scheduler is not None and not isinstance(self.lr_scheduler, ReduceLROnPlateau)
+            if is_wound and self.config != checkpoint["config"]:
                 wind_forward(self.lr_scheduler, checkpoint[self.schedule_per])
-            if self.warmup is not None:
-                wind_forward(self.warmup, checkpoint["step"])
             state, notes = take_over_changes(
                 checkpoint, self.config, fresh=self.state_dict() | {"random": random_state()}
             )

@@ -5,7 +5,7 @@ from typing import Any
 
 from model.cnn import CNN
 from model.frozen import FrozenFeatures
-from utils.checkpoint import load_checkpoint, load_model
+from utils.checkpoint import load_checkpoint, load_model, trained_weights
 from utils.errors import UserError
 
 
@@ -27,7 +27,7 @@ class TransferCNN(CNN, FrozenFeatures):
 
     def _load_features(self, path: Path) -> None:
         try:
-            state = load_checkpoint(path)["model"]
+            state = trained_weights(load_checkpoint(path))
         except UserError as error:
             raise ValueError(
                 f"checkpoint: {error}. Train the first stage before this one. To test or resume a run of this one, "

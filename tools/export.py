@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     if not args.resume.exists():
         raise UserError(f"{args.resume}: no such checkpoint or run folder")
 
-    from utils.checkpoint import load_model, open_checkpoint
+    from utils.checkpoint import load_model, open_checkpoint, trained_weights
     from utils.files import write_atomically
     from utils.seed import seed_everything
 
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     config = ConfigParser(checkpoint["config"], where=str(path), may_download=False)
     seed_everything(config["seed"])
     model = config.init_obj("arch")
-    load_model(model, checkpoint["model"])
+    load_model(model, trained_weights(checkpoint))
     model.eval()
 
     output = args.output or path.with_suffix(chosen.suffix)

@@ -13,7 +13,8 @@ from trainer.parameter_logging import ParameterLoggingTrainer
 class ManualGradientTrainer(ParameterLoggingTrainer):
     """Fits a CubicPolynomial to the least sum of squared errors; logs its coefficients.
 
-    options: those of Trainer. Raises ValueError for another model or loss, whose gradients are others.
+    options: those of Trainer but accumulate, amp, clip_grad_norm and on_nan, which this train_step does not have.
+    Raises ValueError for another model or loss, whose gradients are others.
 
     Source: PyTorch's tutorial "Learning PyTorch with Examples".
     """
@@ -21,7 +22,7 @@ class ManualGradientTrainer(ParameterLoggingTrainer):
     def __init__(self, model: CubicPolynomial, criterion: Any, *args: Any, **options: Any):
         if not isinstance(model, CubicPolynomial) or criterion is not sse_loss:
             raise ValueError("ManualGradientTrainer knows the gradients of CubicPolynomial and sse_loss only")
-        super().__init__(model, criterion, *args, **options)
+        super().__init__(model, criterion, *args, accumulate=1, amp=None, clip_grad_norm=None, on_nan="stop", **options)
 
     @torch.no_grad()
     def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

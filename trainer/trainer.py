@@ -1,10 +1,7 @@
 """Supervised training: batch -> output -> loss -> step."""
 
-import itertools
-import logging
 import math
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -18,17 +15,17 @@ from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
 from utils.batch import n_samples, split_batch, to_channels_last
-from utils.checkpoint import load_checkpoint, load_model, save_checkpoint, snapshot
+from utils.checkpoint import load_model, trained_weights
 from utils.compilation import Compilation
 from utils.distributed import world_size
 from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker
-from utils.non_finite import SkippingStep
+from utils.non_finite import SkippingStep, divergence
+from utils.out_of_memory import more_parts
 from utils.seed import random_state, set_random_state
-from utils.threads import WorkCounter, choose_threads
+from utils.threads import choosing_threads
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-logger = logging.getLogger(__name__)
 
 
 class Trainer(BaseTrainer):
@@ -42,14 +39,15 @@ class Trainer(BaseTrainer):
     metrics: see MetricTracker.
     optimizer, data_loader: None if the trainer shall only evaluate.
     valid_data_loader: evaluated after each epoch; its metrics are logged as val_<name>.
-    accumulate: work through each batch in so many parts and add up their gradients: less memory, the same step.
+    accumulate: work through each batch in so many parts and add up their gradients: less memory, the same step. When
+        memory does not suffice, the trainer doubles it by itself.
     amp: "bf16" or "fp16": compute in half precision where torch holds it to be safe; None: in the model's own.
     channels_last: keep images with their channels last in memory, which is faster for convolutions on a GPU.
     clip_grad_norm: scale the gradients down to this norm, all together, when theirs is larger; None: never.
     compile: see Compilation.
     ema: evaluate, and keep in checkpoints, a moving average of the weights with this decay, such as 0.999; None: none.
     on_nan: "stop" the training when the loss is NaN or infinite, or "skip" every step whose gradients are.
-    threads: CPU threads; None: see choose_threads.
+    threads: CPU threads; None: see choosing_threads.
     options: those of BaseTrainer.
     """
 
@@ -88,8 +86,10 @@ class Trainer(BaseTrainer):
             model.to(memory_format=torch.channels_last)
         self.clip_grad_norm = clip_grad_norm
         self.compilation = Compilation(model) if compile else None
-        self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True) if ema else None
-        self.skipping = SkippingStep(model, optimizer) if on_nan == "skip" and self.scaler is None else None
+        self.skipping = SkippingStep(model, optimizer) if on_nan == "skip" else None
+        self.ema = None
+        if ema is not None and optimizer is not None:
+            self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True)
         self.threads = threads
 
         self.metrics = list(metrics)
@@ -129,16 +129,16 @@ class Trainer(BaseTrainer):
         """Add up the gradients of a batch, part by part. Returns what `compute_loss` returns of the whole."""
         if self.skipping is not None:
             self.skipping.remember()
-        try:
-            if self.n_parts == 1:
-                return self._forward_backward(batch)
-            results = [self._forward_backward(part, share) for part, share in split_batch(batch, self.n_parts)]
-            losses, outputs, targets = zip(*results, strict=True)
-            return sum(losses), torch.cat(outputs), torch.cat(targets)
-        except torch.OutOfMemoryError:
-            self._use_smaller_parts(n_samples(batch))
-        self.optimizer.zero_grad()
-        return self.forward_backward(batch)
+        while True:
+            try:
+                if self.n_parts == 1:
+                    return self._forward_backward(batch)
+                results = [self._forward_backward(part, share) for part, share in split_batch(batch, self.n_parts)]
+                losses, outputs, targets = zip(*results, strict=True)
+                return sum(losses), torch.cat(outputs), torch.cat(targets)
+            except torch.OutOfMemoryError:
+                self.n_parts = more_parts(self.n_parts, n_samples(batch), self.step + 1)
+            self.optimizer.zero_grad()  # only here is the memory of the pass that failed free: the exception held it
 
     def _forward_backward(self, batch: tuple[Tensor, Tensor], share: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         with self.amp:
@@ -154,30 +154,30 @@ class Trainer(BaseTrainer):
             self.scaler.unscale_(self.optimizer)
         if self.clip_grad_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
-        if self.scaler is not None:  # which leaves out a step with infinite gradients by itself
+        if self.skipping is not None:
+            self.skipping.step(self.scaler)
+        elif self.scaler is not None:
             self.scaler.step(self.optimizer)
-            self.scaler.update()
-        elif self.skipping is not None:
-            self.skipping.step()
         else:
             self.optimizer.step()
-        if self.ema is not None:
-            self.ema.update_parameters(self.model)
+        if self.scaler is not None:
+            self.scaler.update()
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
         self.data_loader.set_position(epoch, self.batch)
-        for batch in self._progress(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
-            if self.channels_last:
-                batch = to_channels_last(batch)
+        for batch in self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
             if self.compilation is not None:
                 self.compilation.before_step(self.step)
             loss, output, target = self._first_step(batch) if self.threads is None else self.train_step(batch)
+            if self.ema is not None:
+                self.ema.update_parameters(self.model)
             self.train_metrics.update(loss, output, target)
             self.end_step()
         log = self.train_metrics.compute()
         if not math.isfinite(log["loss"]):
-            raise UserError(self._name_divergence(epoch))
+            first_bad_step = self.step - self.batch + 1 + (self.train_metrics.first_bad_batch() or 0)
+            raise divergence(epoch, first_bad_step, self.optimizer.param_groups[0]["lr"])
         if self.valid_data_loader is not None:
             self.valid_data_loader.set_position(epoch)
             log |= {f"val_{name}": value for name, value in self.evaluate(self.valid_data_loader).items()}
@@ -195,8 +195,7 @@ class Trainer(BaseTrainer):
         metrics = MetricTracker(self.metrics, self.device)
         before = random_state()
         try:
-            for batch in self._progress(batches, "evaluate"):
-                batch = to_channels_last(batch) if self.channels_last else batch
+            for batch in self._batches(batches, "evaluate"):
                 with self.amp:
                     loss, output, target = self.compute_loss(batch)
                 metrics.update(loss, output, target)
@@ -213,29 +212,10 @@ class Trainer(BaseTrainer):
     # ------------------------------------------------------------------------------------------------ helpers
 
     def _first_step(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Train on the run's first batch, and choose the number of CPU threads by the work that was."""
-        if self.device.type != "cpu" or torch.get_num_threads() == 1:
-            self.threads = torch.get_num_threads()
-            return self.train_step(batch)
-        with WorkCounter(self.model) as work:
+        with choosing_threads(self.model, self.device):
             result = self.train_step(batch)
-        self.threads = choose_threads(work.n)
-        torch.set_num_threads(self.threads)
-        logger.info("Training with %d CPU threads, chosen by the work of a step (threads).", self.threads)
+        self.threads = torch.get_num_threads()
         return result
-
-    def _use_smaller_parts(self, n_batch: int) -> None:
-        """From now on twice as many parts. Raises UserError when they are single samples already."""
-        if self.n_parts >= n_batch:
-            raise UserError(
-                f"out of memory in step {self.step + 1} even with one sample at a time. Try a smaller model or smaller "
-                "inputs, trainer.amp=bf16, or a device with more memory (-d)."
-            )
-        self.n_parts = min(2 * self.n_parts, n_batch)
-        logger.warning("Out of memory in step %d: from here on, each batch is worked through in %d parts of at most "
-                       "%d samples.", self.step + 1, self.n_parts, -(-n_batch // self.n_parts))  # fmt: skip
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _numbers_of_options(self) -> dict[str, float]:
         numbers = {}
@@ -246,37 +226,16 @@ class Trainer(BaseTrainer):
             torch.cuda.reset_peak_memory_stats(self.device)
         return numbers
 
-    def check(self) -> None:
-        """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
-        self.data_loader.set_position(epoch=1)
-        batch = next(iter(self.data_loader))
-        self.train_step(to_channels_last(batch) if self.channels_last else batch)
-        self.evaluate(itertools.islice(self.valid_data_loader or self.data_loader, 1))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "checkpoint.pth"
-            save_checkpoint(snapshot(self.state_dict()) | {"config": self.config}, path)
-            self.load_state_dict(load_checkpoint(path))
-
     def _check_loaders(self) -> None:
-        for loader in (self.data_loader, self.valid_data_loader):
-            if not isinstance(loader, BaseDataLoader | None):
-                raise TypeError(
-                    f"a {type(loader).__name__} cannot be resumed; make a base.BaseDataLoader of its dataset"
-                )
-            if loader is not None:
-                loader.to(self.device)
+        for loader in filter(None, (self.data_loader, self.valid_data_loader)):
+            if not isinstance(loader, BaseDataLoader):
+                name = type(loader).__name__
+                raise TypeError(f"a {name} cannot be resumed; make a base.BaseDataLoader of its dataset")
+            loader.to(self.device)
         if self.data_loader is not None and len(self.data_loader) == 0:
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
         if self.data_loader is not None and self.valid_data_loader is None and self.monitor.startswith("val_"):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
-
-    def _name_divergence(self, epoch: int) -> str:
-        step = self.step - self.batch + 1 + (self.train_metrics.first_bad_batch() or 0)
-        return (
-            f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate "
-            f"{self.optimizer.param_groups[0]['lr']:g}. Try a tenth of it (--lr), look for NaN or very large values in "
-            "the data, or scale the features. The checkpoints of earlier epochs are intact."
-        )
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict() | {
@@ -297,19 +256,21 @@ class Trainer(BaseTrainer):
         if not 0 <= self.batch <= len(self.data_loader):
             raise UserError(f"the checkpoint says batch {self.batch} of an epoch that has {len(self.data_loader)}")
         self.train_metrics.load_state_dict(state["train_metrics"])
-        self.n_parts = max(self.n_parts, state["n_parts"])
-        self.threads = self.threads or state["threads"]
-        if "scaler" in state and self.scaler is not None:
+        self.n_parts = state["n_parts"]
+        self.threads = state["threads"]
+        if self.scaler is not None and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
-        if "n_skipped" in state and self.skipping is not None:
+        if self.skipping is not None and "n_skipped" in state:
             self.skipping.n_skipped.copy_(state["n_skipped"])
         if self.ema is not None:
-            load_model(self.ema.module, state.get("ema", state["model"]))
+            load_model(self.ema.module, trained_weights(state))
             self.ema.n_averaged.fill_(self.step)
+        if self.compilation is not None:
+            self.compilation.resume(self.step)
 
-    def _progress(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
-        """A bar on a terminal; nothing elsewhere, where the line at the epoch's end says it all."""
-        if not self.shows_progress:
-            return batches
+    def _batches(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
+        """The batches as the model wants them; with a bar on a terminal. Elsewhere the epoch's line says it all."""
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
-        return tqdm(batches, description, total, initial=done, leave=False)
+        if self.channels_last:
+            batches = map(to_channels_last, batches)
+        return tqdm(batches, description, total, initial=done, leave=False) if self.shows_progress else batches

@@ -44,9 +44,9 @@ def n_samples(batch: Any) -> int:
 def split_batch(batch: Any, n_parts: int) -> Iterator[tuple[Any, float]]:
     """A batch in up to so many parts, as equal as can be, each with its share of the samples."""
     n_all = n_samples(batch)
-    size = -(-n_all // n_parts)
-    for start in range(0, n_all, size):
-        part = slice(start, min(start + size, n_all))
+    n_parts = min(n_parts, n_all)
+    for i in range(n_parts):
+        part = slice(i * n_all // n_parts, (i + 1) * n_all // n_parts)
         yield _samples(batch, part, n_all), (part.stop - part.start) / n_all
 
 

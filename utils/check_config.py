@@ -17,6 +17,7 @@ from utils.errors import escape
 
 REQUIRED = object()
 MAX_EPOCHS = 10_000_000
+MAX_THREADS = 1024
 LOG_COLUMNS = ("epoch", "step", "loss", "lr", "seconds")
 # They need what JSON cannot say: a closure, sparse gradients, functions, other schedulers.
 NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler")
@@ -71,7 +72,11 @@ FOLDER_NAME = "a folder's name: no slash, no leading dot, at most 100 characters
 KEYS = {
     "name": Key(FOLDER_NAME, is_folder_name),
     "n_gpu": Key("an integer >= 0", _integer, 1),
-    "threads": Key("an integer from 1 to 1024, or null", lambda v: v is None or (_integer(v, 1) and v <= 1024), None),
+    "threads": Key(
+        f"an integer from 1 to {MAX_THREADS}, or null",
+        lambda v: v is None or (_integer(v, 1) and v <= MAX_THREADS),
+        None,
+    ),
     "seed": Key("an integer from 0 to 2^32 - 1", lambda v: _integer(v) and v < 2**32, 123),
     "trainer.type": Key("a class name", lambda v: isinstance(v, str), "Trainer"),
     "trainer.args": Key("an object", lambda v: isinstance(v, dict), {}),
@@ -108,6 +113,7 @@ OBJECTS = {
     "lr_scheduler": Object("torch.optim.lr_scheduler", "LRScheduler", n_given=1, default=None),
 }
 TRAINER = Object("trainer", "BaseTrainer")
+NOT_FOR_TRAINER = ("type", "args", "save_dir", "verbosity")  # keys of the trainer's section that train.py reads itself
 SECTIONS = [*OBJECTS, *(key for key in KEYS if "." not in key), "trainer"]
 
 # Arguments whose range is known beforehand, so that they are refused together with everything else.
@@ -259,7 +265,14 @@ def _check_trainer_args(trainer: dict[str, Any]) -> list[str]:
     common = {p.name for p in known["Trainer"].parameters[0]}
     parameters, is_open = known[trainer["type"]].parameters
     own = [p for p in parameters if p.name not in common]
-    return _check_arguments("trainer.args", trainer["type"], trainer["args"], own, is_open)
+    faults = _check_arguments("trainer.args", trainer["type"], trainer["args"], own, is_open)
+    accepted = {p.name for p in parameters}
+    for path, key in KEYS.items():
+        name = path.removeprefix("trainer.")
+        is_option = name != path and name not in NOT_FOR_TRAINER and not is_open
+        if is_option and name not in accepted and trainer.get(name, key.default) != key.default:
+            faults.append(f"{path}: {trainer['type']} does not take it")
+    return faults
 
 
 def _check_monitor(config: dict[str, Any]) -> list[str]:

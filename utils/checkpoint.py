@@ -12,7 +12,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from utils.check_config import MAX_EPOCHS
+from utils.check_config import MAX_EPOCHS, MAX_THREADS
 from utils.errors import UserError, escape, printable
 from utils.files import write_atomically
 
@@ -23,8 +23,13 @@ def _is_count(value: Any, maximum: int = 2**53) -> bool:
     return type(value) is int and 0 <= value <= maximum
 
 
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(weight, torch.Tensor) for weight in value.values())
+
+
 CONTENT = {
-    "model": lambda v: isinstance(v, dict) and all(isinstance(w, torch.Tensor) for w in v.values()),
+    "model": _is_weights,
+    "ema": _is_weights,
     "optimizer": lambda v: isinstance(v, dict),
     "config": lambda v: isinstance(v, dict) and all(isinstance(key, str) for key in v),
     "epoch": lambda v: _is_count(v, MAX_EPOCHS),
@@ -32,6 +37,8 @@ CONTENT = {
     "step": _is_count,
     "best": lambda v: v is None or (type(v) in (int, float) and -math.inf < v < math.inf),
     "epochs_since_best": _is_count,
+    "n_parts": _is_count,
+    "threads": lambda v: v is None or _is_count(v, MAX_THREADS),
 }
 PLAIN = {bool, int, float, str, bytes, type(None)}
 MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
@@ -173,6 +180,11 @@ def load_model(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise UserError(f"the checkpoint is from another architecture: {'; '.join(faults[:5])}{more}")
     model.load_state_dict(dict(state))  # without what an OrderedDict may bear besides
+
+
+def trained_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights to evaluate or export: the moving average, where the run kept one (trainer.ema)."""
+    return checkpoint.get("ema", checkpoint["model"])
 
 
 def _newest_first(run_dir: Path) -> list[Path]:

@@ -31,15 +31,26 @@ class Compilation:
         """Call before each training step, with the number of those done."""
         if step >= EAGER_STEPS and not self._is_compiled:
             self._note_time(self._eager)
-            self.model.compile(dynamic=False)
-            self._is_compiled = True
-            self._then = time.perf_counter()
+            self._compile()
         elif not self._is_compiled:
             self._note_time(self._eager)
         elif len(self._compiled) < COMPILED_STEPS:
             self._note_time(self._compiled)
             if len(self._compiled) == COMPILED_STEPS:
                 self._report()
+
+    def resume(self, step: int) -> None:
+        """Call when so many steps were made by an earlier process, which would have compiled before the last of them.
+
+        Not only the next step: a validation comes first if the run was stopped there.
+        """
+        if step > EAGER_STEPS:
+            self._compile()
+
+    def _compile(self) -> None:
+        self.model.compile(dynamic=False)
+        self._is_compiled = True
+        self._then = time.perf_counter()
 
     def _note_time(self, times: list[float]) -> None:
         now = time.perf_counter()
@@ -54,13 +65,6 @@ class Compilation:
             return
         before = statistics.median(self._eager)
         saved = before - after
-        verdict = (
-            f"pays after {first / saved:,.0f} steps" if saved > 0 else "does not pay: set trainer.compile to false"
-        )
-        logger.info(
-            "Compiled in %.1f s; a step takes %.2f ms instead of %.2f ms: %s.",
-            first,
-            1e3 * after,
-            1e3 * before,
-            verdict,
-        )
+        pays = f"pays after {first / saved:,.0f} steps" if saved > 0 else "does not pay: set trainer.compile to false"
+        logger.info("Compiled in %.1f s; a step takes %.2f ms instead of %.2f ms: %s.",
+                    first, 1e3 * after, 1e3 * before, pays)  # fmt: skip

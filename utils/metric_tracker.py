@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import compress
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ class MetricTracker:
 
     metrics: functions (output, target) -> 0-d tensor, a mean over the batch; or marked with `per_epoch`.
     device: where the batches lie.
-    skip_bad: leave losses and metrics that are NaN or infinite out of the means.
+    skip_bad: leave out batches whose loss is NaN or infinite. The metrics are then computed batch by batch.
 
     `update` only keeps references. Metrics are computed for up to 64 batches at once and stay on the device, so a step
     neither pays for them nor waits for the GPU; `compute` reads and sums them.
@@ -51,7 +52,8 @@ class MetricTracker:
     def update(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
         """Count a batch: its mean loss, the model's output and the target, each (batch, ...)."""
         if not self._pending:
-            self._limit = min(MAX_BATCHES, MAX_NUMBERS // (output.numel() + target.numel() + 1))
+            max_batches = 1 if self.skip_bad else MAX_BATCHES
+            self._limit = min(max_batches, MAX_NUMBERS // (output.numel() + target.numel() + 1))
         elif output.shape != self._pending[0][1].shape or target.shape != self._pending[0][2].shape:
             self._close_group()
         self._pending.append((loss.detach(), output.detach(), target))
@@ -61,26 +63,19 @@ class MetricTracker:
     def compute(self) -> dict[str, float]:
         """The means, and the metrics of the whole epoch, by name. Waits for the GPU."""
         self._close_group()
-        values = {"loss": self._mean((size, loss) for size, losses, _ in self._groups for loss in losses.tolist())}
+        groups, epoch = self._groups, self._epoch
+        if self.skip_bad:
+            is_good = [losses.isfinite().all().item() for _, losses, _ in groups]
+            groups, epoch = list(compress(groups, is_good)), list(compress(epoch, is_good))
+        values = {"loss": _mean((size, loss) for size, losses, _ in groups for loss in losses.tolist())}
         for i, metric in enumerate(self.means):
-            values[metric.__name__] = self._mean((size * len(losses), m[i].item()) for size, losses, m in self._groups)
+            values[metric.__name__] = _mean((size * len(losses), m[i].item()) for size, losses, m in groups)
         if not math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
-            output, target = (torch.cat(parts).cpu() for parts in zip(*self._epoch, strict=True))
-            if self.skip_bad:
-                good = output.flatten(1).isfinite().all(1)
-                output, target = output[good], target[good]
+            output, target = (_readable(torch.cat(parts)) for parts in zip(*epoch, strict=True))
             values[metric.__name__] = float(metric(output, target))
         return {name: values[name] for name in self.names}
-
-    def _mean(self, weighted: Iterable[tuple[int, float]]) -> float:
-        total, n_samples = 0.0, 0
-        for size, value in weighted:
-            if not self.skip_bad or math.isfinite(value):
-                total += size * value
-                n_samples += size
-        return total / n_samples if n_samples else math.nan
 
     def first_bad_batch(self) -> int | None:
         """The number, from 0, of the first batch whose loss is NaN or infinite; None if all are finite."""
@@ -116,6 +111,19 @@ class MetricTracker:
             if self.wholes:
                 self._epoch.append((output, target))
         self._groups.append((len(targets[0]), torch.stack(losses), values))
+
+
+def _mean(weighted: Iterable[tuple[int, float]]) -> float:
+    total, n_samples = 0.0, 0
+    for size, value in weighted:
+        total += size * value
+        n_samples += size
+    return total / n_samples if n_samples else math.nan
+
+
+def _readable(tensor: Tensor) -> Tensor:
+    """On the CPU, and in no half precision, of which NumPy knows but one."""
+    return tensor.cpu().float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor.cpu()
 
 
 def _call(metric: Metric, output: Tensor, target: Tensor) -> Tensor:

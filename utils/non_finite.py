@@ -9,6 +9,8 @@ from torch.nn import Parameter
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from utils.errors import UserError
+
 
 def all_finite(tensors: Iterable[Tensor]) -> Tensor:
     """Whether no number in some tensors is NaN or infinite: 0-d bool on their device; true if there is no number."""
@@ -63,9 +65,21 @@ class SkippingStep:
         """Call before the forward pass."""
         self._buffers = [buffer.clone() for buffer in self.model.buffers()]
 
-    def step(self) -> None:
-        """Call after the backward pass, instead of `optimizer.step()`."""
+    def step(self, scaler: torch.amp.GradScaler | None = None) -> None:
+        """Call after the backward pass, instead of `optimizer.step()`, or of `scaler.step(optimizer)`."""
         finite = gradients_are_finite(self.model.parameters())
-        step_if(finite, self.optimizer)
+        if scaler is None:
+            step_if(finite, self.optimizer)
+        else:  # it has looked for itself
+            scaler.step(self.optimizer)
         restore_unless(finite, self.model.buffers(), self._buffers)
         self.n_skipped += ~finite
+
+
+def divergence(epoch: int, step: int, lr: float) -> UserError:
+    """What to say of a loss that is NaN or infinite from a step on."""
+    return UserError(
+        f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate {lr:g}. Try a tenth of "
+        "it (--lr), look for NaN or very large values in the data, or scale the features. The checkpoints of earlier "
+        "epochs are intact."
+    )

@@ -1,15 +1,16 @@
 """Who wins when a run is resumed with a changed config: the person who changed it."""
 
 import json
-import warnings
 from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
 # A change of these changes the batches or what is gathered of them: an epoch that was interrupted starts anew.
 EPOCH_KEYS = ("seed", "data_loader.", "loss", "metrics")
-SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per", "trainer.warmup_steps")
+SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per")
 HARMLESS_KEYS = ("data_loader.args.num_workers", "data_loader.args.data_dir", "data_loader.args.download")
+# What a run decides for itself as it goes on, until the person does: the key, and the checkpoint's entry.
+SETTINGS = {"seed": "random", "threads": "threads", "trainer.accumulate": "n_parts"}
 # Where the run lies was decided when it started.
 FIXED_KEYS = ("name", "trainer.save_dir")
 # Arguments that do not change what an optimizer remembers of each weight. After a change of another it starts afresh.
@@ -28,9 +29,8 @@ def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any
 
 def wind_forward(lr_scheduler: LRScheduler, n_times: int) -> None:
     """Bring a fresh scheduler, and its optimizer's learning rate, to where they are after some epochs, or steps."""
-    with warnings.catch_warnings(action="ignore"):  # that the optimizer has not stepped is right here
-        for _ in range(n_times):
-            lr_scheduler.step()
+    for _ in range(n_times):
+        lr_scheduler.step()
 
 
 def take_over_changes(
@@ -62,10 +62,11 @@ def take_over_changes(
                 group["lr"] = old["lr"]
         state["optimizer"] = checkpoint["optimizer"] | {"param_groups": groups}
     if schedule:
-        state |= {key: fresh[key] for key in ("lr_scheduler", "warmup")}
+        state["lr_scheduler"] = fresh["lr_scheduler"]
 
-    if "seed" in changes:
-        state["random"] = fresh["random"]
+    for key, entry in SETTINGS.items():
+        if key in changes and entry in fresh:
+            state[entry] = fresh[entry]
     others = [key for key in changes if key.startswith(EPOCH_KEYS) and key not in HARMLESS_KEYS]
     if state["batch"] and others:  # the interrupted epoch's batches or metrics are others now
         wins |= {key: f"{wins[key]}; epoch {state['epoch'] + 1} starts anew" for key in others}

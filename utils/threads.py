@@ -1,39 +1,49 @@
 """How many CPU threads are worth their while."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# A second thread makes LeNet's step (batch 128: 55 million) faster and that of small networks on vectors slower (the
-# default config: 5 million).
+# Multiplications of a step's forward pass. A second thread makes LeNet's step (batch 128: 55 million) faster and that
+# of small networks on vectors slower (the default config: 5 million).
 WORTH = 20_000_000
+logger = logging.getLogger(__name__)
 
 
-class WorkCounter:
-    """Counts the multiplications of a model's linear and convolutional layers inside a `with` block."""
+@contextmanager
+def choosing_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Set the number of CPU threads by the work of the training step made inside the block.
 
-    def __init__(self, model: nn.Module):
-        self.model = model
-        self.n = 0
-
-    def __enter__(self) -> "WorkCounter":
-        layers = (layer for layer in self.model.modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d))
-        self._hooks = [layer.register_forward_hook(self._count) for layer in layers]
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        for hook in self._hooks:
-            hook.remove()
-
-    def _count(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
-        self.n += output.numel() * layer.weight[0].numel()
-
-
-def choose_threads(n_multiplications: int) -> int:
-    """1, or as many threads as torch uses now, by the multiplications of a training step's forward pass.
-
-    Counted, not timed: the number of threads changes how sums are rounded, and the same run shall give the same result
-    whatever else the machine is doing.
+    To 1, or to as many as torch uses now. The work is the multiplications of the linear, convolutional and recurrent
+    layers. Counted, not timed: the number of threads changes how sums are rounded, and the same run shall give the same
+    result whatever else the machine is doing.
     """
-    return torch.get_num_threads() if n_multiplications >= WORTH else 1
+    if device.type != "cpu" or torch.get_num_threads() == 1:
+        yield
+        return
+    counted: list[int] = []
+
+    def count(layer: nn.Module, inputs: Any, output: Any) -> None:
+        counted.append(n_multiplications(layer, inputs[0], output))
+
+    kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase
+    hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, kinds)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if sum(counted) < WORTH:
+        torch.set_num_threads(1)
+    logger.info("Training with %d CPU threads, chosen by the work of a step (threads).", torch.get_num_threads())
+
+
+def n_multiplications(layer: nn.Module, data: Tensor, output: Any) -> int:
+    """Those of a layer's forward pass: each number of a weight is used once for each place of the output, or input."""
+    if isinstance(layer, nn.RNNBase):
+        return data.numel() // layer.input_size * sum(p.numel() for p in layer.parameters() if p.dim() > 1)
+    return output.numel() * layer.weight[0].numel()

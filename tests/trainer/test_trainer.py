@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from base import BaseDataLoader, BaseDataset, BaseModel, InMemoryDataset
+from base import BaseDataLoader, BaseDataset, BaseModel, InMemoryDataset, split_indices
 from model.metric import accuracy, macro_f1
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
@@ -57,6 +57,7 @@ def make_trainer(
     lr_scheduler = {
         "step": lambda: torch.optim.lr_scheduler.StepLR(optimizer, 2),
         "plateau": lambda: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0),
+        "one cycle": lambda: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=36),
         "none": lambda: None,
     }[scheduler]()
     options = {"epochs": 4, "monitor": "min val_loss", "tensorboard": False} | options
@@ -115,12 +116,39 @@ def run_folder(tmp_path: Path, name: str) -> Path:
 # ---------------------------------------------------------------------------------------------------------- resume
 
 
+def poisoned() -> InMemoryDataset:
+    """With NaN in a sample that is trained on."""
+    data, target = toy_data()
+    train_indices, _ = split_indices(torch.arange(len(data)), 0.2)
+    data[train_indices[0]] = math.nan
+    return InMemoryDataset(data, target)
+
+
 VARIANTS = {
     "in memory": {},
     "in memory, augmented": {"dataset": InMemoryDataset(*toy_data(), lambda data: data + 0.1 * torch.randn_like(data))},
     "plateau scheduler": {"scheduler": "plateau"},
     "augmented, 0 workers": {"dataset": NoisyDataset()},
     "augmented, 2 workers": {"dataset": NoisyDataset(), "num_workers": 2},
+    "accumulate": {"accumulate": 3},
+    "amp bf16": {"amp": "bf16"},
+    "amp fp16": {"amp": "fp16"},
+    "ema": {"ema": 0.9},
+    "schedule per step": {"scheduler": "one cycle", "schedule_per": "step"},
+    "warm-up": {"warmup_steps": 12},
+    "clip": {"clip_grad_norm": 0.5},
+    "skip": {"dataset": poisoned(), "on_nan": "skip"},
+    "everything": {
+        "dataset": poisoned(),
+        "accumulate": 2,
+        "amp": "fp16",
+        "ema": 0.9,
+        "warmup_steps": 12,
+        "scheduler": "one cycle",
+        "schedule_per": "step",
+        "clip_grad_norm": 0.5,
+        "on_nan": "skip",
+    },
 }
 
 
@@ -145,6 +173,29 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_same_run(tmp_path, read_me
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
+def test_a_signal_between_two_parts_of_a_batch_stops_after_the_whole_step(tmp_path, read_metrics):
+    class StoppedInside(Trainer):
+        n_parts_done = 0
+
+        def compute_loss(self, batch):
+            self.n_parts_done += 1
+            if self.n_parts_done == 14:  # the second of three parts of the fifth step
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().compute_loss(batch)
+
+    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
+    make_trainer(accumulate=3).train(straight)
+    with pytest.raises(TrainingInterrupted):
+        make_trainer(StoppedInside, accumulate=3).train(stopped)
+    checkpoint = load_checkpoint(stopped / "checkpoint-last.pth")
+    assert checkpoint["step"] == 5
+    trainer = make_trainer(accumulate=3)
+    trainer.resume(checkpoint)
+    trainer.train(stopped)
+    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(stopped / "checkpoint-last.pth"))
+    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
+
+
 def test_two_interruptions_within_one_epoch(tmp_path, read_metrics):
     straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
     make_trainer().train(straight)
@@ -162,19 +213,29 @@ def test_two_interruptions_within_one_epoch(tmp_path, read_metrics):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.filterwarnings("error")  # such as torch's of a schedule that steps before the optimizer
 def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_resume(tmp_path, read_metrics, variant):
     class StoppedInValidation(Trainer):
+        stopped_epoch = 1
+
         def evaluate(self, batches):
-            if self.epoch == 1:
+            if self.epoch == self.stopped_epoch:
                 os.kill(os.getpid(), signal.SIGINT)
             return super().evaluate(batches)
 
+    class StoppedInTheFirst(StoppedInValidation):
+        stopped_epoch = 0
+
     straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
     make_trainer(**VARIANTS[variant]).train(straight)
-    with pytest.raises(TrainingInterrupted) as interrupted:
-        make_trainer(StoppedInValidation, **VARIANTS[variant]).train(stopped)
-    assert interrupted.value.exit_code == 130
-    assert len(read_metrics(stopped)) == 1
+    for n_epochs, kind in enumerate((StoppedInTheFirst, StoppedInValidation)):
+        trainer = make_trainer(kind, **VARIANTS[variant])
+        if n_epochs > 0:
+            trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
+        with pytest.raises(TrainingInterrupted) as interrupted:
+            trainer.train(stopped)
+        assert interrupted.value.exit_code == 130
+        assert len(read_metrics(stopped)) == n_epochs
     trainer = make_trainer(**VARIANTS[variant])
     trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
     trainer.train(stopped)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.threads import WORTH, WorkCounter, choose_threads
+from utils.threads import WORTH, choosing_threads, n_multiplications
 
 
 @pytest.fixture(autouse=True)
@@ -13,15 +13,22 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def test_the_multiplications_are_those_of_the_textbook():
-    model = nn.Sequential(nn.Conv2d(1, 10, 5), nn.ReLU(), nn.Flatten(), nn.Linear(10 * 24 * 24, 7))
-    with WorkCounter(model) as work:
-        model(torch.zeros(3, 1, 28, 28))
-    assert work.n == 3 * (10 * 24 * 24 * 5 * 5 + 10 * 24 * 24 * 7)
-    model(torch.zeros(3, 1, 28, 28))
-    assert work.n == 3 * (10 * 24 * 24 * 5 * 5 + 10 * 24 * 24 * 7)  # counted inside the block only
+@pytest.mark.parametrize(
+    ("layer", "data", "expected"),
+    [
+        (nn.Linear(3, 7), torch.zeros(5, 3), 5 * 3 * 7),
+        (nn.Conv2d(2, 10, 5), torch.zeros(3, 2, 28, 28), 3 * 10 * 24 * 24 * 2 * 5 * 5),
+        (nn.LSTM(4, 6, batch_first=True), torch.zeros(5, 9, 4), 5 * 9 * 4 * (4 * 6 + 6 * 6)),
+    ],
+)
+def test_the_multiplications_are_those_of_the_textbook(layer, data, expected):
+    assert n_multiplications(layer, data, layer(data)) == expected
 
 
-def test_little_work_gets_one_thread_and_much_work_all():
-    assert choose_threads(WORTH - 1) == 1
-    assert choose_threads(WORTH) == 2
+@pytest.mark.parametrize(("n_samples", "n_threads"), [(WORTH // 10_000 - 1, 1), (WORTH // 10_000, 2)])
+def test_little_work_gets_one_thread_and_much_work_all(n_samples, n_threads):
+    model = nn.Sequential(nn.Linear(100, 100))
+    with choosing_threads(model, torch.device("cpu")):
+        model(torch.zeros(n_samples, 100))
+    assert torch.get_num_threads() == n_threads
+    assert not model[0]._forward_hooks
