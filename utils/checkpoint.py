@@ -40,6 +40,7 @@ CONTENT = {
     "n_parts": _is_count,
     "threads": lambda v: v is None or _is_count(v, MAX_THREADS),
 }
+MARKED_AS_FOLDER = 0x10  # the bit of a zip record by which torch's reader takes it for one
 PLAIN = {bool, int, float, str, bytes, type(None)}
 MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
 MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
@@ -208,7 +209,7 @@ def _find_damage(path: Path) -> str | None:
             records = archive.infolist()
             if sum(record.file_size for record in records) > path.stat().st_size:
                 return "its records are larger than the file"
-            if any(record.external_attr for record in records):
+            if any(record.external_attr & MARKED_AS_FOLDER for record in records):
                 return "a record is marked as a folder"  # torch would leave its tensor unread and say nothing
             record = archive.testzip()
     except Exception as error:  # a hostile or damaged file makes zipfile raise many kinds

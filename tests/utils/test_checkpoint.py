@@ -1,6 +1,7 @@
 import os
 import pickle
 import random
+import zipfile
 from collections import Counter
 
 import numpy as np
@@ -82,6 +83,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=r"c\.pth is damaged or not a checkpoint"):
         load_checkpoint(path)
+
+
+def test_an_archive_that_another_tool_has_written_is_loaded(tmp_path):
+    save_checkpoint(state(7), tmp_path / "c.pth")
+    with zipfile.ZipFile(tmp_path / "c.pth") as ours, zipfile.ZipFile(tmp_path / "theirs.pth", "w") as theirs:
+        for name in ours.namelist():
+            theirs.writestr(name, ours.read(name))  # with the permissions of a file
+    assert load_checkpoint(tmp_path / "theirs.pth")["epoch"] == 7
 
 
 def check_flips(path, n_flips: int | None) -> None:
