@@ -46,6 +46,7 @@ class Compilation:
         """
         if step > EAGER_STEPS:
             self._compile()
+            self._then = 0.0  # the step that compiles has yet to begin
 
     def _compile(self) -> None:
         self.model.compile(dynamic=False)

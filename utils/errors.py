@@ -1,6 +1,7 @@
 """What a person can get wrong, and how a command ends: one clear line and an exit code instead of a traceback."""
 
 import errno
+import os
 import signal
 import sys
 import traceback
@@ -30,6 +31,10 @@ def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None
     """
     try:
         main(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `test.py ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (UserError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
             raise

@@ -60,6 +60,9 @@ class MetricTracker:
         if len(self._pending) >= self._limit:
             self._close_group()
 
+    def _set_limit(self, output: Tensor, target: Tensor) -> None:
+        self._limit = min(MAX_BATCHES, MAX_NUMBERS // (output.numel() + target.numel() + 1))
+
     def compute(self) -> dict[str, float]:
         """The means, and the metrics of the whole epoch, by name. Waits for the GPU."""
         self._close_group()
@@ -92,6 +95,8 @@ class MetricTracker:
         """Go on from a `state_dict()`."""
         self.reset()
         self._pending = [tuple(part.to(self.device) for part in batch) for batch in state["pending"]]
+        if self._pending:
+            self._set_limit(*self._pending[0][1:])
         self._groups = [
             (size, losses.to(self.device), [value.to(self.device) for value in values])
             for size, losses, values in state["groups"]

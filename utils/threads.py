@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 # Multiplications of a step's forward pass. A second thread makes LeNet's step (batch 128: 55 million) faster and that
 # of small networks on vectors slower (the default config: 5 million).
@@ -28,7 +29,7 @@ def choosing_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
     counted: list[int] = []
 
     def count(layer: nn.Module, inputs: Any, output: Any) -> None:
-        counted.append(n_multiplications(layer, inputs[0], output))
+        counted.append(n_multiplications(layer, output))
 
     kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase
     hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, kinds)]
@@ -39,11 +40,13 @@ def choosing_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
             hook.remove()
     if sum(counted) < WORTH:
         torch.set_num_threads(1)
-    logger.info("Training with %d CPU threads, chosen by the work of a step (threads).", torch.get_num_threads())
+    logger.info("CPU threads: %d, chosen by the work of a step.", torch.get_num_threads())
 
 
-def n_multiplications(layer: nn.Module, data: Tensor, output: Any) -> int:
-    """Those of a layer's forward pass: each number of a weight is used once for each place of the output, or input."""
+def n_multiplications(layer: nn.Module, output: Any) -> int:
+    """Those of a layer's forward pass, about: each number of a weight is used once for each place of the output."""
     if isinstance(layer, nn.RNNBase):
-        return data.numel() // layer.input_size * sum(p.numel() for p in layer.parameters() if p.dim() > 1)
+        sequence = output[0].data if isinstance(output[0], PackedSequence) else output[0]
+        n_places = sequence.numel() // sequence.shape[-1]
+        return n_places * sum(p.numel() for p in layer.parameters() if p.dim() > 1)
     return output.numel() * layer.weight[0].numel()

@@ -26,8 +26,8 @@ class WeightsReader:
     def _look_up(self) -> None:
         modules = list(self.model.modules())
         self._layers = [(m._modules, name, layer) for m in modules for name, layer in m._modules.items()]
-        self._dicts = [d for module in modules for d in (module._modules, module._parameters, module._buffers)]
-        self._n_entries = sum(map(len, self._dicts))
+        self._dicts = [d for m in modules for d in (m._modules, m._parameters, m._buffers, m._state_dict_hooks)]
+        self._names = [tuple(d) for d in self._dicts]
         self._places = [
             (f"{path}.{name}" if path else name, tensors, name)
             for path, module in self.model.named_modules(remove_duplicate=False)
@@ -39,8 +39,8 @@ class WeightsReader:
         self._is_plain = list(told) == list(found) and all(told[name] is found[name] for name in found)
 
     def _has_changed(self) -> bool:
-        return sum(map(len, self._dicts)) != self._n_entries or any(
-            layers.get(name) is not layer for layers, name, layer in self._layers
+        return any(tuple(d) != names for d, names in zip(self._dicts, self._names, strict=True)) or any(
+            layers[name] is not layer for layers, name, layer in self._layers
         )
 
     def _read(self) -> dict[str, Tensor]:

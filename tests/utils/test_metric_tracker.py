@@ -106,3 +106,18 @@ def test_graphs_are_not_kept():
 
 def test_nothing_seen_is_not_a_number():
     assert all(value != value for value in MetricTracker([accuracy]).compute().values())
+
+
+def test_a_tracker_that_goes_on_gathers_as_many_batches_as_before():
+    """As many as fit in memory: fewer than usual of large outputs."""
+    generator = torch.Generator().manual_seed(0)
+    batches = [(torch.rand((), generator=generator), torch.rand(64, 3000, generator=generator)) for _ in range(40)]
+    straight, stopped = MetricTracker([]), MetricTracker([])
+    for i, (loss, output) in enumerate(batches):
+        straight.update(loss, output, torch.zeros(64))
+        stopped.update(loss, output, torch.zeros(64))
+        if i == 4:
+            state, stopped = stopped.state_dict(), MetricTracker([])
+            stopped.load_state_dict(state)
+    assert len(straight.state_dict()["groups"]) == len(stopped.state_dict()["groups"]) > 0
+    assert straight.compute() == stopped.compute()

@@ -22,7 +22,23 @@ def two_threads():
     ],
 )
 def test_the_multiplications_are_those_of_the_textbook(layer, data, expected):
-    assert n_multiplications(layer, data, layer(data)) == expected
+    assert n_multiplications(layer, layer(data)) == expected
+
+
+def test_any_legal_way_to_call_a_layer_is_counted():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.out = nn.LSTM(4, 6), nn.Linear(6, 1)
+
+        def forward(self, packed):
+            output, _ = self.lstm(packed)
+            return self.out(input=output.data)
+
+    model = Named()
+    with choosing_threads(model, torch.device("cpu")):
+        model(nn.utils.rnn.pack_sequence([torch.zeros(3, 4), torch.zeros(2, 4)]))
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize(("n_samples", "n_threads"), [(WORTH // 10_000 - 1, 1), (WORTH // 10_000, 2)])

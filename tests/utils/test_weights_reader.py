@@ -73,3 +73,14 @@ def test_a_layer_that_takes_the_place_of_another_is_seen():
     reader = WeightsReader(model)
     model[0] = nn.Linear(2, 2)
     assert_reads_the_state(reader, model)
+
+
+def test_a_tensor_under_another_name_and_a_late_hook_are_seen():
+    model = nn.Linear(2, 2)
+    reader = WeightsReader(model)
+    del model.bias
+    model.register_parameter("scale", nn.Parameter(torch.ones(2)))
+    assert_reads_the_state(reader, model)
+    model.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.pop("scale"))
+    assert_reads_the_state(reader, model)
+    assert list(reader()) == ["weight"]
