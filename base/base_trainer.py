@@ -126,8 +126,9 @@ class BaseTrainer(ABC):
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
+        weights = {name for name, _ in self.model.named_parameters()}
         self.writer = CheckpointWriter(self.run_dir, self.config, self.save_period, self.save_every_steps,
-                                       self.keep_last, before_save=lambda: self.run_log.flush())  # fmt: skip
+                                       self.keep_last, weights, lambda: self.run_log.flush())  # fmt: skip
         if self.step > 0:
             self.writer.start_from(self.state_dict)
         signals = nullcontext() if run_dir is None else self._noting_signals()

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ class CheckpointWriter:
     save_period: keep checkpoint-epoch<N>.pth every so many epochs.
     save_every_steps: write checkpoint-last.pth also within an epoch, every so many steps; 0: at epochs' ends only.
     keep_last: how many checkpoint-epoch<N>.pth are kept, older ones are deleted; None: all.
+    weights: names in the state's "model". A state in which one of these is NaN or infinite is not written: the files of
+        the one before stay.
     before_save: called before a checkpoint is written, for logs that must not be behind it.
 
     Epochs can take less than a millisecond. Then the best state waits in memory for the next save, and a kill costs no
@@ -51,6 +53,7 @@ class CheckpointWriter:
         save_period: int = 1,
         save_every_steps: int = 0,
         keep_last: int | None = None,
+        weights: Set[str] = frozenset(),
         before_save: Callable[[], None] = lambda: None,
     ):
         self.run_dir = run_dir
@@ -58,12 +61,14 @@ class CheckpointWriter:
         self.save_period = save_period
         self.save_every_steps = save_every_steps
         self.keep_last = keep_last
+        self.weights = weights
         self.before_save = before_save
         self._best: State | None = None  # the best state while it is not on disk
         self._thread: ThreadPoolExecutor | None = None
         self._saving: Future | None = None  # ends with the OSError that prevented the save, or None
         self._saving_best: State | None = None
         self._failures = 0  # in a row
+        self._has_warned = False
         self._saved_at = -math.inf
 
     def start_from(self, state_dict: Callable[[], State]) -> None:
@@ -194,10 +199,11 @@ class CheckpointWriter:
         the last and makes the others again. Returns the error if the disk is full or broken.
         """
         last = folder / "checkpoint-last.pth"
+        best, state = self._unless_bad(best), self._unless_bad(state)
         try:
             if best is not None:
                 save_checkpoint(best | {"config": self.config}, folder / "model_best.pth")
-            if epoch is not None:
+            if state is not None and epoch is not None:
                 periodic = folder / f"checkpoint-epoch{epoch}.pth"
                 save_checkpoint(state | {"config": self.config}, periodic)
                 self._delete_old(epoch)
@@ -206,6 +212,19 @@ class CheckpointWriter:
                 save_checkpoint(state | {"config": self.config}, last)
         except OSError as error:
             return error
+        return None
+
+    def _unless_bad(self, state: State | None) -> State | None:
+        """A state, or None if it has a weight that is NaN or infinite: looked at here, where no training waits for it.
+
+        The last step of an epoch can make such weights while its loss, from before that step, is still finite.
+        """
+        if state is None or all(state["model"][name].isfinite().all() for name in self.weights & state["model"].keys()):
+            return state
+        if not self._has_warned:
+            logger.warning("Weights became NaN or infinite, by step %d. Such a state is not saved; the checkpoints "
+                           "before are intact.", state["step"])  # fmt: skip
+            self._has_warned = True
         return None
 
     def _delete_old(self, newest: int) -> None:

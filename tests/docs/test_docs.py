@@ -6,15 +6,19 @@ what the statement prints or, if it prints nothing, its value; spaces and line e
 
 import ast
 import contextlib
+import inspect
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from trainer import Trainer
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted((PROJECT / "docs").rglob("*.md"))
@@ -138,3 +142,16 @@ def test_the_files_and_commands_of_the_last_page_work(tmp_path):
     results = json.loads((project / "saved" / "Points" / "first" / "test_metrics.json").read_text())
     assert results["loss"] < 0.02
     assert results["n_samples"] == 200
+
+
+def test_the_commands_of_the_page_on_options_work_and_name_every_option():
+    text = (PROJECT / "docs" / "08_training_options.md").read_text(encoding="utf-8")
+    commands = [shlex.split(command) for _, command in blocks(text, "bash")]
+    assert all(command[0] == "python" and "--check" in command for command in commands)
+    done = subprocess.run([sys.executable, "-c", RUN_SCRIPTS, json.dumps([command[1:] for command in commands])],
+                          cwd=PROJECT, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.stdout.count("Everything works") == len(commands)
+    options = inspect.signature(Trainer).parameters.values()
+    names = {p.name for p in options if p.kind is p.KEYWORD_ONLY} | {"schedule_per", "warmup_steps"}
+    assert all(f"**`{name}" in text for name in names)

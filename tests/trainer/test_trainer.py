@@ -435,6 +435,28 @@ def test_a_loss_that_diverges_ends_the_run_and_spares_the_checkpoints(tmp_path, 
         assert all(weight.isfinite().all() for weight in state["model"].values())
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_only_the_last_step_of_an_epoch_spoils_are_not_saved(tmp_path, caplog, bad):
+    class Spoiling(Trainer):
+        def train_step(self, batch):
+            result = super().train_step(batch)
+            if self.step == 17:  # the last of the second epoch; its loss is from before
+                with torch.no_grad():
+                    self.model.layers[0].weight[0, 0] = bad
+            return result
+
+    run_dir = run_folder(tmp_path, "run")
+    trainer = make_trainer(Spoiling, epochs=2, monitor="min loss")
+    trainer.model.register_buffer("mask", torch.full((2,), -math.inf))  # as attention has, and no fault
+    trainer.train(run_dir)
+    assert trainer.epoch == trainer.step // 9 == 2
+    states = {path.name: load_checkpoint(path) for path in run_dir.glob("*.pth")}
+    assert {name: state["epoch"] for name, state in states.items()} == {
+        "checkpoint-epoch1.pth": 1, "checkpoint-last.pth": 1, "model_best.pth": 1}  # fmt: skip
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1 and "Weights became NaN or infinite, by step 18" in warnings[0]
+
+
 def test_a_crash_between_two_saves_keeps_the_best(tmp_path):
     class Crashing(Scripted):
         values = (5, 4, 3, 2, 1)

@@ -1,0 +1,107 @@
+"""Two networks that train each other: the example of several optimizers and of a `train_step` of one's own."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.gan import Discriminator, Generator
+from trainer.trainer import Trainer
+from utils.checkpoint import load_model
+from utils.metric_tracker import MetricTracker
+
+
+class GanTrainer(Trainer):
+    """Trains a generator to make images that a discriminator takes for images of the data.
+
+    Each step trains the discriminator to tell the two apart, then the generator to be taken for the data. `loss` in the
+    log is the generator's, `discriminator_loss` stands beside it; metrics see the discriminator's scores. Both losses
+    hover when training goes well, so an evaluation gives another number: `energy_distance`, see there.
+
+    model: the generator, which is what is tested and exported; optimizer: its own.
+    criterion: function (scores, classes) -> 0-d tensor, such as cross entropy.
+    discriminator_sizes: units of its hidden layers.
+    discriminator_lr: learning rate of its Adam.
+    options: those of Trainer but accumulate, amp, clip_grad_norm and on_nan, which this train_step does not have.
+
+    Raises ValueError for another model. Source: Goodfellow et al. 2014, Generative Adversarial Networks.
+    """
+
+    def __init__(
+        self,
+        model: Generator,
+        *args: Any,
+        discriminator_sizes: Sequence[int] = (128,),
+        discriminator_lr: float = 2e-4,
+        **options: Any,
+    ):
+        if not isinstance(model, Generator):
+            raise ValueError(f"GanTrainer trains a Generator, not a {type(model).__name__}")
+        super().__init__(model, *args, accumulate=1, amp=None, clip_grad_norm=None, on_nan="stop", **options)
+        self.discriminator = Discriminator(discriminator_sizes, model.image_shape).to(self.device)
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), discriminator_lr, betas=(0.5, 0.999)
+        )
+        self.discriminator_losses = MetricTracker([], self.device)
+
+    def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Update both networks once. Returns the generator's loss, and the discriminator's scores and the classes."""
+        real, _ = batch
+        fake = self.model(torch.randn(len(real), self.model.n_noise, device=self.device))
+        is_real = torch.cat([torch.ones(len(real)), torch.zeros(len(fake))]).long().to(self.device)
+
+        self.discriminator_optimizer.zero_grad()
+        scores = self.discriminator(torch.cat([real, fake.detach()]))
+        discriminator_loss = self.criterion(scores, is_real)
+        discriminator_loss.backward()
+        self.discriminator_optimizer.step()
+
+        self.optimizer.zero_grad()
+        loss = self.criterion(self.discriminator(fake), torch.ones_like(is_real[: len(fake)]))
+        loss.backward()
+        self.optimizer.step()
+
+        self.discriminator_losses.update(discriminator_loss, scores, is_real)
+        return loss, scores, is_real
+
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        log = super()._train_epoch(epoch)
+        log["discriminator_loss"] = self.discriminator_losses.compute()["loss"]
+        self.discriminator_losses.reset()
+        return log
+
+    @torch.no_grad()
+    def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
+        """The energy distance between the images of some batches and as many made of always the same noise."""
+        model = self.evaluated_model
+        was_training = model.training
+        real = torch.cat([images for images, _ in batches]).to(self.device)
+        noise = torch.randn(len(real), model.n_noise, generator=torch.Generator().manual_seed(0))
+        fake = model.eval()(noise.to(self.device))
+        model.train(was_training)
+        return {"energy_distance": energy_distance(real.flatten(1), fake.flatten(1)).item()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {
+            "discriminator": self.discriminator.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "discriminator_losses": self.discriminator_losses.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        load_model(self.discriminator, state["discriminator"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        self.discriminator_losses.load_state_dict(state["discriminator_losses"])
+
+
+def energy_distance(x: Tensor, y: Tensor) -> Tensor:
+    """How far apart the distributions are that two samples come from: 0-d, near 0 for the same distribution.
+
+    x, y: (samples, values). 2 E|x - y| - E|x - x'| - E|y - y'|, over pairs of different samples; so it is 0 on average
+    for the same distribution, and may be a little below. Source: Szekely and Rizzo 2013, Energy statistics.
+    """
+    n, m = len(x), len(y)
+    within = torch.cdist(x, x).sum() / (n * (n - 1)) + torch.cdist(y, y).sum() / (m * (m - 1))
+    return 2 * torch.cdist(x, y).mean() - within
