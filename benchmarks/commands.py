@@ -10,6 +10,14 @@ from benchmarks.measure import Contestants
 
 PROJECT = Path(__file__).resolve().parent.parent
 TORCH_ALONE = "import os, torch; os._exit(0)"
+STEP_BY_HAND = """
+import os, torch
+weight = torch.nn.Parameter(torch.zeros(1))
+optimizer = torch.optim.SGD([weight], lr=0.1)
+weight.sum().backward()
+optimizer.step()
+os._exit(0)
+"""
 # Runs a script until the first step of an optimizer is done.
 ONE_STEP = """
 import os, runpy, sys
@@ -43,6 +51,7 @@ def comparisons(save_dir: str, epochs: int) -> dict[str, Contestants]:
         },
         "first-step": {
             "import torch": partial(seconds, "-c", TORCH_ALONE),
+            "a step by hand": partial(seconds, "-c", STEP_BY_HAND),
             "train.py, parabola": partial(seconds, "-c", ONE_STEP, *parabola),
             "train.py, digits": partial(seconds, "-c", ONE_STEP, *digits),
         },
