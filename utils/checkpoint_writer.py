@@ -90,7 +90,7 @@ class CheckpointWriter:
         if error is not None:
             raise UserError(f"{self.run_dir}: no checkpoint can be written there: {error.strerror}")
         for epoch, path in self._epoch_files().items():
-            if newest is not None and epoch > state["epoch"]:
+            if epoch > state["epoch"]:
                 abandoned = path.replace(path.with_name(f"abandoned-epoch{epoch}.pth"))
                 logger.info("%s is of a future that this resume gives up: it is %s now", path.name, abandoned.name)
 

@@ -81,6 +81,6 @@ def test_a_tensor_under_another_name_and_a_late_hook_are_seen():
     del model.bias
     model.register_parameter("scale", nn.Parameter(torch.ones(2)))
     assert_reads_the_state(reader, model)
-    model.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.pop("scale"))
+    model.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.__delitem__("scale"))
     assert_reads_the_state(reader, model)
     assert list(reader()) == ["weight"]
