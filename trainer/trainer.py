@@ -270,7 +270,8 @@ class Trainer(BaseTrainer):
 
     def _batches(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
         """The batches as the model wants them; with a bar on a terminal. Elsewhere the epoch's line says it all."""
+        placed = map(to_channels_last, batches) if self.channels_last else batches
+        if not self.shows_progress:
+            return placed
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
-        if self.channels_last:
-            batches = map(to_channels_last, batches)
-        return tqdm(batches, description, total, initial=done, leave=False) if self.shows_progress else batches
+        return tqdm(placed, description, total, initial=done, leave=False)

@@ -19,15 +19,19 @@ class WeightsReader:
 
     def __call__(self) -> dict[str, Any]:
         """The tensors themselves by name, not copies."""
-        if self._has_changed():
-            self._look_up()
+        try:
+            if not self._has_changed():
+                return self._read() if self._is_plain else self.model.state_dict()
+        except KeyError:  # a name is gone
+            pass
+        self._look_up()
         return self._read() if self._is_plain else self.model.state_dict()
 
     def _look_up(self) -> None:
         modules = list(self.model.modules())
         self._layers = [(m._modules, name, layer) for m in modules for name, layer in m._modules.items()]
         self._dicts = [d for m in modules for d in (m._modules, m._parameters, m._buffers, m._state_dict_hooks)]
-        self._names = [tuple(d) for d in self._dicts]
+        self._n_entries = sum(map(len, self._dicts))
         self._places = [
             (f"{path}.{name}" if path else name, tensors, name)
             for path, module in self.model.named_modules(remove_duplicate=False)
@@ -39,9 +43,10 @@ class WeightsReader:
         self._is_plain = list(told) == list(found) and all(told[name] is found[name] for name in found)
 
     def _has_changed(self) -> bool:
-        return any(tuple(d) != names for d, names in zip(self._dicts, self._names, strict=True)) or any(
-            layers[name] is not layer for layers, name, layer in self._layers
-        )
+        for layers, name, layer in self._layers:
+            if layers[name] is not layer:
+                return True
+        return sum(map(len, self._dicts)) != self._n_entries
 
     def _read(self) -> dict[str, Tensor]:
-        return {path: t for path, tensors, name in self._places if (t := tensors.get(name)) is not None}
+        return {path: t for path, tensors, name in self._places if (t := tensors[name]) is not None}
