@@ -100,8 +100,7 @@ def make_model(workload: Workload, config: ConfigParser) -> nn.Module:
 
 def make_optimizer(config: ConfigParser, model: nn.Module) -> torch.optim.Optimizer:
     """torch's own, with the arguments that the config gives and no others."""
-    entry = config["optimizer"]
-    return getattr(torch.optim, entry["type"])(model.parameters(), **entry["args"])
+    return config.init_obj("optimizer", model.parameters())
 
 
 def synchronize(device: str) -> None:
