@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -275,7 +276,8 @@ def test_signals_at_random_instants_leave_a_checkpoint_of_that_step(straight, ru
         while Reporting.progress[:8] == bytes(8) and process.is_alive():
             time.sleep(0.001)
         time.sleep(instants.uniform(0, 0.1))
-        os.kill(process.pid, number)
+        with suppress(ProcessLookupError):  # it has ended already
+            os.kill(process.pid, number)
         process.join(SECONDS_TO_STOP)
         assert process.exitcode in (0, code)
         [steps_done] = struct.unpack("q", Reporting.progress[:8])
