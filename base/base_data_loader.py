@@ -3,7 +3,7 @@
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import repeat
 from typing import Any
@@ -127,7 +127,7 @@ class BaseDataLoader(DataLoader):
         return self
 
     def __iter__(self) -> Iterator[Any]:
-        return self._batches_in_memory() if self.in_memory else self._batches_by_torch()
+        return iter(self._batches_in_memory() if self.in_memory else self._batches_by_torch())
 
     def close(self) -> None:
         """End the worker processes, if there are any; the next pass starts new ones.
@@ -152,22 +152,22 @@ class BaseDataLoader(DataLoader):
 
     # ------------------------------------------------------------------------------------------- data in memory
 
-    def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches_in_memory(self) -> Iterable[tuple[Tensor, Tensor]]:
         """The batches by indexing: no Python per sample. What is done to the data is done on the device."""
         dataset, places = self.samples, self.sampler.take()
         if self.drop_last:
             places = places[: len(places) // self.batch_size * self.batch_size]
         if not places:
-            return
+            return ()
         augments = self.training and dataset.augment is not None
-        part = None if augments or dataset.transform is not None else self.sampler.as_slice(places)
         is_elsewhere = dataset.data.is_cpu != (self.device.type == "cpu")
-        if part is not None and not is_elsewhere:
-            yield from self._slices(part)
-            return
+        if not augments and dataset.transform is None and not is_elsewhere:
+            part = self.sampler.as_slice(places)
+            if part is not None:
+                return self._slices(part)
         batches = self._gather(places, augments)
-        for data, target, draws in prefetch(batches, self.device) if is_elsewhere else batches:
-            yield dataset.prepare(data, draws), target
+        batches = prefetch(batches, self.device) if is_elsewhere else batches
+        return ((dataset.prepare(data, draws), target) for data, target, draws in batches)
 
     def _slices(self, part: slice) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of consecutive samples, without a copy."""

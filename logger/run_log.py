@@ -10,6 +10,8 @@ from utils.files import write_atomically
 
 MAX_POINTS = 500  # a curve has no more points than a screen shows, and nobody reads more lines
 
+ENCODE = json.JSONEncoder(allow_nan=False).encode
+
 logger = logging.getLogger(__name__)
 
 
@@ -97,17 +99,24 @@ class RunLog:
         logger.info("epoch %d/%d  %s  (%.2f s)%s", record["epoch"], self._epochs, numbers, record["seconds"], best)
 
     def _write_scalars(self, record: dict[str, Any]) -> None:
-        for name, value in record.items():
-            if name in ("epoch", "step"):
-                continue
-            part, plain_name = ("valid", name[4:]) if name.startswith("val_") else ("train", name)
-            tag = plain_name if name in ("lr", "seconds") else f"{plain_name}/{part}"
-            self._writer.add_scalar(tag, value, record["epoch"])
+        """All numbers of a record as one event: its writer opens the file anew for each."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        scalars = [(_tag(name), value) for name, value in record.items() if name not in ("epoch", "step")]
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in scalars])
+        self._writer.file_writer.add_summary(summary, record["epoch"])
+
+
+def _tag(name: str) -> str:
+    """A number's name in TensorBoard, which draws loss/train and loss/valid side by side."""
+    if name in ("lr", "seconds"):
+        return name
+    return f"{name[4:]}/valid" if name.startswith("val_") else f"{name}/train"
 
 
 def _to_json(record: dict[str, Any]) -> str:
     try:
-        return json.dumps(record, allow_nan=False)
+        return ENCODE(record)
     except ValueError:  # JSON has no NaN and no infinity
         return json.dumps({name: value if math.isfinite(value) else None for name, value in record.items()})
 

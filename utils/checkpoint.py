@@ -52,21 +52,26 @@ def snapshot(value: Any) -> Any:
 
     Raises TypeError, naming the place, for what `torch.load(..., weights_only=True)` would refuse to load.
     """
+    with torch.no_grad():
+        return _copy(value)
+
+
+def _copy(value: Any) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
     if isinstance(value, torch.Tensor):
-        return value.detach().clone() if value.is_cpu else value.detach().cpu()
+        return value.clone() if value.is_cpu else value.cpu()
     if kind is dict or kind is OrderedDict:
         copy = {}
         for key, item in value.items():
             try:
-                copy[key] = item if type(item) in PLAIN else snapshot(item)
+                copy[key] = item if type(item) in PLAIN else _copy(item)
             except TypeError as error:
                 raise TypeError(f"{key}.{error}") from None
         return copy
     if kind is list or kind is tuple:
-        return kind([item if type(item) in PLAIN else snapshot(item) for item in value])
+        return kind([item if type(item) in PLAIN else _copy(item) for item in value])
     if kind is Counter:  # MultiStepLR's milestones
         return Counter(value)
     raise TypeError(f"a {kind.__name__} cannot be kept: a checkpoint holds tensors and plain values only")

@@ -106,17 +106,19 @@ class CheckpointWriter:
         """Keep the state of an epoch's end: in memory if it is the best, on disk when it is time to."""
         if self.run_dir is None:
             return
+        is_done = self._is_done()
         is_periodic = epoch % self.save_period == 0
-        is_idle = self._saving is None or self._is_done()
+        is_idle = self._saving is None or is_done
         is_due = is_periodic or (is_idle and time.monotonic() - self._saved_at >= SAVE_SECONDS)
-        if is_due or self._is_done():
+        if is_due or is_done:
             self._wait(state_dict)
         if is_due:
             state = _take(state_dict())
             self._best = state if is_best else self._best
             self._start(state, epoch if is_periodic else None)
         elif is_best:
-            self._best = snapshot(state_dict()) | {"random": torch_random_state()}
+            self._best = snapshot(state_dict())
+            self._best["random"] = torch_random_state()
 
     def save(self, state: State) -> None:
         """Save a state and wait until it is on disk: at a run's end, when it is interrupted."""

@@ -51,17 +51,17 @@ class MetricTracker:
 
     def update(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
         """Count a batch: its mean loss, the model's output and the target, each (batch, ...)."""
-        if not self._pending:
-            max_batches = 1 if self.skip_bad else MAX_BATCHES
-            self._limit = min(max_batches, MAX_NUMBERS // (output.numel() + target.numel() + 1))
-        elif output.shape != self._pending[0][1].shape or target.shape != self._pending[0][2].shape:
+        if self._pending and (output.shape != self._pending[0][1].shape or target.shape != self._pending[0][2].shape):
             self._close_group()
+        if not self._pending:
+            self._set_limit(output, target)
         self._pending.append((loss.detach(), output.detach(), target))
         if len(self._pending) >= self._limit:
             self._close_group()
 
     def _set_limit(self, output: Tensor, target: Tensor) -> None:
-        self._limit = min(MAX_BATCHES, MAX_NUMBERS // (output.numel() + target.numel() + 1))
+        max_batches = 1 if self.skip_bad else MAX_BATCHES
+        self._limit = min(max_batches, MAX_NUMBERS // (output.numel() + target.numel() + 1))
 
     def compute(self) -> dict[str, float]:
         """The means, and the metrics of the whole epoch, by name. Waits for the GPU."""
@@ -70,9 +70,15 @@ class MetricTracker:
         if self.skip_bad:
             is_good = [losses.isfinite().all().item() for _, losses, _ in groups]
             groups, epoch = list(compress(groups, is_good)), list(compress(epoch, is_good))
-        values = {"loss": _mean((size, loss) for size, losses, _ in groups for loss in losses.tolist())}
-        for i, metric in enumerate(self.means):
-            values[metric.__name__] = _mean((size * len(losses), m[i].item()) for size, losses, m in groups)
+        n_samples, loss, metrics = 0, 0.0, [0.0] * len(self.means)
+        for size, losses, means in groups:
+            n_samples += size * len(losses)
+            loss += size * sum(losses.tolist())
+            metrics = [total + size * len(losses) * mean.item() for total, mean in zip(metrics, means, strict=True)]
+        n_samples = n_samples or math.nan
+        values = {"loss": loss / n_samples}
+        for metric, total in zip(self.means, metrics, strict=True):
+            values[metric.__name__] = total / n_samples
         if not math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
@@ -116,14 +122,6 @@ class MetricTracker:
             if self.wholes:
                 self._epoch.append((output, target))
         self._groups.append((len(targets[0]), torch.stack(losses), values))
-
-
-def _mean(weighted: Iterable[tuple[int, float]]) -> float:
-    total, n_samples = 0.0, 0
-    for size, value in weighted:
-        total += size * value
-        n_samples += size
-    return total / n_samples if n_samples else math.nan
 
 
 def _readable(tensor: Tensor) -> Tensor:
