@@ -1,7 +1,7 @@
 """Averages over an epoch, gathered without slowing the step down."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 Metric = Callable[[Tensor, Tensor], Tensor]
+Values = list[float] | Tensor  # numbers, on a GPU in a tensor of one dimension
 
 # How many batches are kept before the metrics are computed for all of them at once, and how many numbers at most.
 MAX_BATCHES = 64
@@ -28,8 +29,8 @@ class MetricTracker:
     device: where the batches lie.
     skip_bad: leave out batches whose loss is NaN or infinite. The metrics are then computed batch by batch.
 
-    `update` only keeps references. Metrics are computed for up to 64 batches at once and stay on the device, so a step
-    neither pays for them nor waits for the GPU; `compute` reads and sums them.
+    `update` only keeps references. Metrics are computed for up to 64 batches at once and stay on a GPU until `compute`
+    reads them, so a step neither pays for them nor waits.
     """
 
     def __init__(self, metrics: Iterable[Metric], device: torch.device | str = "cpu", skip_bad: bool = False):
@@ -43,10 +44,10 @@ class MetricTracker:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._pending: list[tuple[float | Tensor, Tensor, Tensor]] = []
         self._limit = MAX_BATCHES
         # of each group of equally large batches: how large they are, their losses, the metrics' means
-        self._groups: list[tuple[int, Tensor, list[Tensor]]] = []
+        self._groups: list[tuple[int, Values, Values]] = []
         self._epoch: list[tuple[Tensor, Tensor]] = []  # what the per-epoch metrics will see
 
     def update(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
@@ -55,9 +56,13 @@ class MetricTracker:
             self._close_group()
         if not self._pending:
             self._set_limit(output, target)
-        self._pending.append((loss.detach(), output.detach(), target))
+        self._pending.append((self._kept(loss), output.detach(), target))
         if len(self._pending) >= self._limit:
             self._close_group()
+
+    def _kept(self, value: Tensor) -> float | Tensor:
+        """A 0-d tensor's number or, where reading it would wait for a GPU, the tensor."""
+        return value.item() if self.device.type == "cpu" else value.detach()
 
     def _set_limit(self, output: Tensor, target: Tensor) -> None:
         max_batches = 1 if self.skip_bad else MAX_BATCHES
@@ -68,17 +73,17 @@ class MetricTracker:
         self._close_group()
         groups, epoch = self._groups, self._epoch
         if self.skip_bad:
-            is_good = [losses.isfinite().all().item() for _, losses, _ in groups]
+            is_good = [all(map(math.isfinite, _numbers(losses))) for _, losses, _ in groups]
             groups, epoch = list(compress(groups, is_good)), list(compress(epoch, is_good))
-        n_samples, loss, metrics = 0, 0.0, [0.0] * len(self.means)
+        n_samples, loss_sum, sums = 0, 0.0, [0.0] * len(self.means)
         for size, losses, means in groups:
             n_samples += size * len(losses)
-            loss += size * sum(losses.tolist())
-            metrics = [total + size * len(losses) * mean.item() for total, mean in zip(metrics, means, strict=True)]
+            loss_sum += size * sum(_numbers(losses))
+            sums = [old + size * len(losses) * mean for old, mean in zip(sums, _numbers(means), strict=True)]
         n_samples = n_samples or math.nan
-        values = {"loss": loss / n_samples}
-        for metric, total in zip(self.means, metrics, strict=True):
-            values[metric.__name__] = total / n_samples
+        values = {"loss": loss_sum / n_samples}
+        for metric, metric_sum in zip(self.means, sums, strict=True):
+            values[metric.__name__] = metric_sum / n_samples
         if not math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
@@ -88,10 +93,8 @@ class MetricTracker:
 
     def first_bad_batch(self) -> int | None:
         """The number, from 0, of the first batch whose loss is NaN or infinite; None if all are finite."""
-        if not self._groups:
-            return None
-        bad = torch.cat([~losses.isfinite() for _, losses, _ in self._groups]).nonzero()
-        return int(bad[0]) if len(bad) else None
+        losses = [loss for _, losses, _ in self._groups for loss in _numbers(losses)]
+        return next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
 
     def state_dict(self) -> dict[str, Any]:
         """All that was gathered, so that an interrupted epoch ends with the same numbers, bit by bit."""
@@ -100,12 +103,14 @@ class MetricTracker:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`."""
         self.reset()
-        self._pending = [tuple(part.to(self.device) for part in batch) for batch in state["pending"]]
+        for loss, output, target in state["pending"]:
+            loss = torch.as_tensor(loss, dtype=torch.float64, device=self.device)
+            self._pending.append((self._kept(loss), output.to(self.device), target.to(self.device)))
         if self._pending:
             self._set_limit(*self._pending[0][1:])
         self._groups = [
-            (size, losses.to(self.device), [value.to(self.device) for value in values])
-            for size, losses, values in state["groups"]
+            (int(size), [float(loss) for loss in losses], [float(mean) for mean in means])
+            for size, losses, means in state["groups"]
         ]
         self._epoch = [tuple(part.to(self.device) for part in batch) for batch in state["epoch"]]
 
@@ -115,13 +120,21 @@ class MetricTracker:
             return
         losses, outputs, targets = zip(*self._pending, strict=True)
         self._pending = []
-        values = []
+        means = []
         if self.means or self.wholes:
             output, target = torch.cat(outputs), torch.cat(targets)
-            values = [_call(metric, output, target) for metric in self.means]
+            means = [self._kept(_call(metric, output, target)) for metric in self.means]
             if self.wholes:
                 self._epoch.append((output, target))
-        self._groups.append((len(targets[0]), torch.stack(losses), values))
+        self._groups.append((targets[0].shape[0], _gathered(losses), _gathered(means)))
+
+
+def _gathered(values: Sequence[float | Tensor]) -> Values:
+    return torch.stack(values) if values and isinstance(values[0], Tensor) else list(values)
+
+
+def _numbers(values: Values) -> list[float]:
+    return values.tolist() if isinstance(values, Tensor) else values
 
 
 def _readable(tensor: Tensor) -> Tensor:
