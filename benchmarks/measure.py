@@ -2,8 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+
+import torch
 
 Contestants = dict[str, Callable[[], float]]  # each returns the time it took, in the unit of the comparison
 
@@ -47,6 +53,19 @@ def in_turns(contestants: Contestants, rounds: int) -> dict[str, list[float]]:
             if round_number > 0:
                 times[name].append(time_needed)
     return times
+
+
+@contextmanager
+def in_own_processes(contestants: Contestants) -> Iterator[Contestants]:
+    """The same contestants, each in a process of its own: the import of some frameworks slows down all of torch."""
+    with ExitStack() as stack:
+        new = partial(ProcessPoolExecutor, 1, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+        pools = {name: stack.enter_context(new()) for name in contestants}
+        yield {name: partial(_result, pools[name], run) for name, run in contestants.items()}
+
+
+def _result(pool: ProcessPoolExecutor, run: Callable[[], float]) -> float:
+    return pool.submit(run).result()
 
 
 def microseconds(work: Callable[[], int]) -> float:

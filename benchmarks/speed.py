@@ -22,7 +22,7 @@ import torch
 
 from benchmarks import commands, data, frameworks
 from benchmarks.loops import by_hand, template
-from benchmarks.measure import HEADER, Contestants, Row, in_turns
+from benchmarks.measure import HEADER, Contestants, Row, in_own_processes, in_turns
 from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, QUADRATIC, RESNET, TRAINING, Workload
 
 Comparison = tuple[str, str, Contestants]  # name, unit, contestants
@@ -60,7 +60,9 @@ def against_frameworks(quick: bool) -> Iterator[Comparison]:
         else:
             print(f"{name} is left out: pip install -r requirements-bench.txt")
     for workload in (MNIST, CALIFORNIA, QUADRATIC):
-        yield training(workload, quick, contestants)
+        name, unit, runs = training(workload, quick, contestants)
+        with in_own_processes(runs) as runs:
+            yield name, unit, runs
 
 
 def whole_commands(quick: bool) -> Iterator[Comparison]:

@@ -112,10 +112,13 @@ CALIFORNIA = Workload(
 )
 QUADRATIC = Workload(
     "quadratic",
-    example("quadratic_regression.json", "trainer.epochs=4000"),
+    example("quadratic_regression.json", "trainer.monitor=off"),
     parabola,
     n_samples=1000,
-    share_of_epochs=0.05,
+    share_of_epochs=0.02,
+)
+QUADRATIC_BEST = replace(
+    QUADRATIC, name="quadratic-best", settings=example("quadratic_regression.json", "trainer.early_stop=10000")
 )
 LENET = Workload(
     "lenet",
@@ -123,7 +126,7 @@ LENET = Workload(
     partial(images, (1, 28, 28)),
     n_samples=25_600,
 )
-TRAINING = [MNIST, CALIFORNIA, QUADRATIC, LENET]
+TRAINING = [MNIST, CALIFORNIA, QUADRATIC, QUADRATIC_BEST, LENET]
 
 # The same plain optimizer on both sides, so that what differs is the bookkeeping.
 BOOKKEEPING = Workload(

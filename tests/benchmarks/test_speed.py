@@ -18,7 +18,7 @@ from benchmarks.workloads import MNIST, QUADRATIC, RESNET
 from parse_config import apply_settings
 
 ROWS = {
-    "ours": ["mnist-mlp", "california-mlp", "quadratic", "lenet", "bookkeeping"],
+    "ours": ["mnist-mlp", "california-mlp", "quadratic", "quadratic-best", "lenet", "bookkeeping"],
     "data": ["batch-32x784", "batch-100x8", "batch-1000x1", "augmentation"],
     "frameworks": ["mnist-mlp", "california-mlp", "quadratic"],
 }
@@ -84,7 +84,7 @@ def test_the_gpus_table_works_wherever_it_runs(monkeypatch):
     apply_settings(settings, ["data_loader.args.batch_size=2"])
     monkeypatch.setattr(speed, "RESNET", replace(RESNET, settings=settings))
     compared = {name: contestants for name, _, contestants in speed.on_a_gpu(quick=True, device="cpu")}
-    assert [*compared] == ["mnist-mlp", "california-mlp", "quadratic", "lenet", "resnet18"]
+    assert [*compared] == ["mnist-mlp", "california-mlp", "quadratic", "quadratic-best", "lenet", "resnet18"]
     assert [*compared["resnet18"]] == ["by hand", "template"]
     assert all(run() > 0 for run in compared["resnet18"].values())
 

@@ -80,8 +80,8 @@ def go_on(trainer: Trainer, run_dir: Path) -> None:
     if any(run_dir.glob("*.pth")):
         trainer.resume(open_checkpoint(run_dir)[1])
     else:  # killed before the first: a person would start again, in another folder
-        shutil.rmtree(run_dir)
-        run_dir.mkdir()
+        for path in run_dir.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     sys.exit(run_command(lambda argv: trainer.train(run_dir)))
 
 
