@@ -173,7 +173,7 @@ class BaseDataLoader(DataLoader):
         """The batches of consecutive samples, without a copy."""
         data, target = self.samples.data, self.samples.target
         versions = data._version, target._version  # counts changes in place, those of a view too
-        if part.stop - part.start == len(data) <= self.batch_size:  # one batch of all: an epoch can be that short
+        if part.stop - part.start == data.shape[0] <= self.batch_size:  # one batch of all: an epoch can be that short
             yield data.detach(), target.detach()
         else:
             for start in range(part.start, part.stop, self.batch_size):

@@ -192,13 +192,10 @@ class BaseTrainer(ABC):
         return is_best
 
     def _step_scheduler(self, log: dict[str, float] | None = None) -> None:
-        try:
-            if isinstance(self.lr_scheduler, ReduceLROnPlateau):
-                self.lr_scheduler.step(log[self.monitor])
-            elif self.lr_scheduler is not None:
-                self.lr_scheduler.step()
-        except ValueError as error:  # OneCycleLR beyond its last step
-            raise UserError(f"lr_scheduler: {error} (it is stepped once per {self.schedule_per})") from error
+        if isinstance(self.lr_scheduler, ReduceLROnPlateau):
+            self.lr_scheduler.step(log[self.monitor])
+        elif self.lr_scheduler is not None:
+            self.lr_scheduler.step()
 
     def _judge(self, log: dict[str, float]) -> bool:
         """Whether this epoch is the best so far. NaN and infinity never are."""

@@ -7,12 +7,16 @@ from pathlib import Path
 LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 
 
-class TrainLog(logging.FileHandler):
-    """train.log. What a full disk does not take is on the terminal; the training goes on."""
+class Terminal(logging.StreamHandler):
+    """Standard output. The training goes on when nobody reads it any more, as in `train.py ... | head`."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exception(), OSError):
             super().handleError(record)
+
+
+class TrainLog(Terminal, logging.FileHandler):
+    """train.log. What a full disk does not take is on the terminal."""
 
 
 def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
@@ -20,7 +24,7 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
 
     verbosity: 0 shows warnings, 1 also a line per epoch, 2 everything, such as the model. The file gets everything.
     """
-    terminal = logging.StreamHandler(sys.stdout)
+    terminal = Terminal(sys.stdout)
     terminal.setLevel(LEVELS[verbosity])
     terminal.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [terminal]

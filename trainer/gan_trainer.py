@@ -49,7 +49,7 @@ class GanTrainer(Trainer):
         """Update both networks once. Returns the generator's loss, and the discriminator's scores and the classes."""
         real, _ = batch
         fake = self.model(torch.randn(len(real), self.model.n_noise, device=self.device))
-        is_real = torch.cat([torch.ones(len(real)), torch.zeros(len(fake))]).long().to(self.device)
+        is_real = torch.arange(len(real) + len(fake), device=self.device).lt(len(real)).long()
 
         self.discriminator_optimizer.zero_grad()
         scores = self.discriminator(torch.cat([real, fake.detach()]))

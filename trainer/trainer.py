@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
@@ -39,8 +40,8 @@ class Trainer(BaseTrainer):
     metrics: see MetricTracker.
     optimizer, data_loader: None if the trainer shall only evaluate.
     valid_data_loader: evaluated after each epoch; its metrics are logged as val_<name>.
-    accumulate: work through each batch in so many parts and add up their gradients: less memory, the same step. When
-        memory does not suffice, the trainer doubles it by itself.
+    accumulate: work through each batch in so many parts and add up their gradients: less memory, the same step but for
+        a batch norm, which sees a part at a time. When memory does not suffice, the trainer doubles it by itself.
     amp: "bf16" or "fp16": compute in half precision where torch holds it to be safe; None: in the model's own.
     channels_last: keep images with their channels last in memory, which is faster for convolutions on a GPU.
     clip_grad_norm: scale the gradients down to this norm, all together, when theirs is larger; None: never.
@@ -77,6 +78,7 @@ class Trainer(BaseTrainer):
         self.valid_data_loader = valid_data_loader
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self._check_loaders()
+        self._check_schedule()
 
         self.n_parts = accumulate
         self.amp = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp else nullcontext()
@@ -172,7 +174,7 @@ class Trainer(BaseTrainer):
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
         self.data_loader.set_position(epoch, self.batch)
-        for batch in self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}", done=self.batch):
+        for batch in self._batches(self.data_loader, epoch):
             if self.compilation is not None:
                 self.compilation.before_step(self.step)
             loss, output, target = self._first_step(batch) if self.threads is None else self.train_step(batch)
@@ -201,7 +203,7 @@ class Trainer(BaseTrainer):
         metrics = MetricTracker(self.metrics, self.device)
         before = random_state()
         try:
-            for batch in self._batches(batches, "evaluate"):
+            for batch in self._batches(batches):
                 with self.amp:
                     loss, output, target = self.compute_loss(batch)
                 metrics.update(loss, output, target)
@@ -243,6 +245,13 @@ class Trainer(BaseTrainer):
         if self.data_loader is not None and self.valid_data_loader is None and self.monitor.startswith("val_"):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
 
+    def _check_schedule(self) -> None:
+        if isinstance(self.lr_scheduler, OneCycleLR) and self.data_loader is not None:
+            n_needed = self.epochs * (len(self.data_loader) if self.schedule_per == "step" else 1)
+            if self.lr_scheduler.total_steps < n_needed:
+                raise ValueError(f"OneCycleLR ends after {self.lr_scheduler.total_steps} steps; this training steps it "
+                                 f"once per {self.schedule_per}: set its total_steps to {n_needed}")  # fmt: skip
+
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         state["train_metrics"] = self.train_metrics.state_dict()
@@ -273,10 +282,15 @@ class Trainer(BaseTrainer):
         if self.compilation is not None:
             self.compilation.resume(self.step)
 
-    def _batches(self, batches: Iterable[Any], description: str, done: int = 0) -> Iterable[Any]:
-        """The batches as the model wants them; with a bar on a terminal. Elsewhere the epoch's line says it all."""
+    def _batches(self, batches: Iterable[Any], epoch: int | None = None) -> Iterable[Any]:
+        """The batches as the model wants them; with a bar on a terminal. Elsewhere the epoch's line says it all.
+
+        epoch: the one that they are trained in; None: they are evaluated.
+        """
         placed = map(to_channels_last, batches) if self.channels_last else batches
         if not self.shows_progress:
             return placed
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
-        return tqdm(placed, description, total, initial=done, leave=False)
+        if epoch is None:
+            return tqdm(placed, "evaluate", total, leave=False)
+        return tqdm(placed, f"epoch {epoch}/{self.epochs}", total, initial=self.batch, leave=False)

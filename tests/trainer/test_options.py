@@ -426,10 +426,14 @@ def test_the_log_and_the_checkpoint_of_a_warm_up(tmp_path, read_metrics):
     assert checkpoint["optimizer"]["param_groups"][0]["lr"] == 0.1
 
 
-def test_one_cycle_beyond_its_end_is_named():
-    with pytest.raises(UserError, match=r"lr_scheduler: Tried to step 6 times.*stepped once per step"):
-        rates(schedule=lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.1, total_steps=5), schedule_per="step")
-    rates(schedule=lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.1, total_steps=6), schedule_per="step")
+@pytest.mark.parametrize(("schedule_per", "n_needed"), [("step", 6), ("epoch", 2)])
+def test_one_cycle_that_ends_too_early_is_refused_before_the_training(schedule_per, n_needed):
+    def one_cycle(total_steps):
+        return lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=total_steps)
+
+    with pytest.raises(ValueError, match=f"once per {schedule_per}: set its total_steps to {n_needed}"):
+        make(schedule=one_cycle(n_needed - 1), schedule_per=schedule_per)
+    rates(schedule=one_cycle(n_needed), schedule_per=schedule_per)
 
 
 def test_a_plateau_cannot_be_judged_per_step():
