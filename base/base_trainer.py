@@ -102,6 +102,7 @@ class BaseTrainer(ABC):
         self.step = 0  # optimizer steps in all
         self.best: float | None = None
         self.epochs_since_best = 0
+        self.epoch_seconds = math.inf  # how long the last epoch took
 
         self.run_dir: Path | None = None
         self.writer: CheckpointWriter | None = None
@@ -142,7 +143,8 @@ class BaseTrainer(ABC):
                         raise TypeError(
                             f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}"
                         )
-                    is_best = self._end_epoch(log, seconds=time.perf_counter() - start)
+                    self.epoch_seconds = time.perf_counter() - start
+                    is_best = self._end_epoch(log)
                     self.writer.keep(self.state_dict, self.epoch, is_best)
             except TrainingInterrupted as interrupted:
                 self.writer.save(self.state_dict())
@@ -177,7 +179,7 @@ class BaseTrainer(ABC):
             return True
         return False
 
-    def _end_epoch(self, log: dict[str, float], seconds: float) -> bool:
+    def _end_epoch(self, log: dict[str, float]) -> bool:
         """Judge and log an epoch; returns whether it is the best so far."""
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
@@ -188,7 +190,8 @@ class BaseTrainer(ABC):
         is_best = self._judge(log)
         if self.schedule_per == "epoch":
             self._step_scheduler(log)
-        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
+        record = {"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": self.epoch_seconds}
+        self.run_log.write(record, is_best)
         return is_best
 
     def _step_scheduler(self, log: dict[str, float] | None = None) -> None:

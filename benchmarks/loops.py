@@ -26,8 +26,8 @@ def template(workload: Workload, device: str = "cpu") -> float:
     criterion, metrics = config.init_ftn("loss"), config.init_metrics()
     optimizer = config.init_optimizer(model)
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
-    trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, None, lr_scheduler)
     with tempfile.TemporaryDirectory() as folder, _on_a_terminal(Path(folder), config["trainer"]["verbosity"]):
+        trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, None, lr_scheduler)
         start = time.perf_counter()
         trainer.train(Path(folder))
         synchronize(device)

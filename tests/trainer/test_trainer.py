@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,18 @@ def make_trainer(
         lr_scheduler,
         **options,
     )
+
+
+@pytest.mark.parametrize(("shortest", "with_bar"), [(0, {1, 2, 3, 4}), (math.inf, set())])
+def test_on_a_terminal_long_epochs_have_a_bar(shortest, with_bar, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("trainer.trainer.BAR_SECONDS", shortest)
+    trainer = make_trainer()
+    trainer.epoch_seconds = 1.0
+    trainer.train()
+    shown = capsys.readouterr().err
+    assert {epoch for epoch in range(1, 5) if f"epoch {epoch}/4" in shown} == with_bar
+    assert ("evaluate" in shown) == bool(with_bar)
 
 
 def stop_after(step: int) -> type[Trainer]:
