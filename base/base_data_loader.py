@@ -111,7 +111,7 @@ class BaseDataLoader(DataLoader):
         return self.sampler.n_samples
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
-        """Make the next pass that of `epoch`, from its batch number `batch` on."""
+        """Make the next pass that of `epoch`, from its batch number `batch` on. Call it before `iter`."""
         self.sampler.epoch = epoch
         self.sampler.start = batch * self.batch_size
 

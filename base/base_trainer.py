@@ -102,7 +102,7 @@ class BaseTrainer(ABC):
         self.step = 0  # optimizer steps in all
         self.best: float | None = None
         self.epochs_since_best = 0
-        self.epoch_seconds = math.inf  # how long the last epoch took
+        self.epoch_seconds = math.inf  # how long the last whole epoch took
 
         self.run_dir: Path | None = None
         self.writer: CheckpointWriter | None = None
@@ -137,14 +137,15 @@ class BaseTrainer(ABC):
             try:
                 while not self._is_finished():
                     self.stop_if_asked()
-                    start = time.perf_counter()
+                    start, is_whole = time.perf_counter(), self.batch == 0
                     log = self._train_epoch(self.epoch + 1)
                     if not isinstance(log, dict):
                         raise TypeError(
                             f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}"
                         )
-                    self.epoch_seconds = time.perf_counter() - start
-                    is_best = self._end_epoch(log)
+                    seconds = time.perf_counter() - start
+                    self.epoch_seconds = seconds if is_whole else math.inf
+                    is_best = self._end_epoch(log, seconds)
                     self.writer.keep(self.state_dict, self.epoch, is_best)
             except TrainingInterrupted as interrupted:
                 self.writer.save(self.state_dict())
@@ -179,7 +180,7 @@ class BaseTrainer(ABC):
             return True
         return False
 
-    def _end_epoch(self, log: dict[str, float]) -> bool:
+    def _end_epoch(self, log: dict[str, float], seconds: float) -> bool:
         """Judge and log an epoch; returns whether it is the best so far."""
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
@@ -190,15 +191,17 @@ class BaseTrainer(ABC):
         is_best = self._judge(log)
         if self.schedule_per == "epoch":
             self._step_scheduler(log)
-        record = {"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": self.epoch_seconds}
-        self.run_log.write(record, is_best)
+        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
         return is_best
 
     def _step_scheduler(self, log: dict[str, float] | None = None) -> None:
-        if isinstance(self.lr_scheduler, ReduceLROnPlateau):
-            self.lr_scheduler.step(log[self.monitor])
-        elif self.lr_scheduler is not None:
-            self.lr_scheduler.step()
+        try:
+            if isinstance(self.lr_scheduler, ReduceLROnPlateau):
+                self.lr_scheduler.step(log[self.monitor])
+            elif self.lr_scheduler is not None:
+                self.lr_scheduler.step()
+        except ValueError as error:  # OneCycleLR beyond its last step
+            raise UserError(f"lr_scheduler: {error} (it is stepped once per {self.schedule_per})") from error
 
     def _judge(self, log: dict[str, float]) -> bool:
         """Whether this epoch is the best so far. NaN and infinity never are."""

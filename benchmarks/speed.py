@@ -61,8 +61,8 @@ def against_frameworks(quick: bool) -> Iterator[Comparison]:
             print(f"{name} is left out: pip install -r requirements-bench.txt")
     for workload in (MNIST, CALIFORNIA, QUADRATIC):
         name, unit, runs = training(workload, quick, contestants)
-        with in_own_processes(runs) as runs:
-            yield name, unit, runs
+        with in_own_processes(runs) as isolated:
+            yield name, unit, isolated
 
 
 def whole_commands(quick: bool) -> Iterator[Comparison]:

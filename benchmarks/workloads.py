@@ -59,40 +59,49 @@ def example(file: str, *changes: str) -> dict[str, Any]:
 # become denormal numbers, and a step takes the CPU twice as long.
 
 
+# Each from a generator of its own: contestants in different processes get the same samples.
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
 @cache
 def images(shape: tuple[int, ...], n_samples: int) -> InMemoryDataset:
     """Bytes (n, *shape), as bright as MNIST's and standardized batch by batch like them, of ten classes.
 
     A fifth of an image's pixels come from the pattern of its class, the others are random.
     """
+    source = generator()
 
     def draw(n: int) -> Tensor:
-        return (torch.randint(256, (n, *shape)) < 34).to(torch.uint8) * 255
+        return (torch.randint(256, (n, *shape), generator=source) < 34).to(torch.uint8) * 255
 
-    labels = torch.randint(10, (n_samples,))
-    is_pattern = torch.rand(n_samples, *shape) < 0.2
+    labels = torch.randint(10, (n_samples,), generator=source)
+    is_pattern = torch.rand(n_samples, *shape, generator=source) < 0.2
     return InMemoryDataset(draw(10)[labels].where(is_pattern, draw(n_samples)), labels, Normalize(MEAN, STD))
 
 
 @cache
 def table(n_features: int, n_samples: int) -> InMemoryDataset:
     """Float32 (n, features) and (n, 1), a linear function of them with noise."""
-    features = torch.randn(n_samples, n_features)
-    return InMemoryDataset(features, features.sum(dim=1, keepdim=True) + torch.randn(n_samples, 1))
+    numbers = torch.randn(n_samples, n_features + 1, generator=generator())
+    return InMemoryDataset(numbers[:, :-1].contiguous(), numbers.sum(dim=1, keepdim=True))
 
 
 @cache
 def parabola(n_samples: int) -> InMemoryDataset:
     """Float32 (n, 1) and (n, 1)."""
-    x = torch.empty(n_samples, 1).uniform_(-15, 15)
-    return InMemoryDataset(x, x**2 + 3 + torch.randn(n_samples, 1))
+    source = generator()
+    x = torch.empty(n_samples, 1).uniform_(-15, 15, generator=source)
+    return InMemoryDataset(x, x**2 + 3 + torch.randn(n_samples, 1, generator=source))
 
 
 @cache
 def signs(n_samples: int) -> InMemoryDataset:
     """Float32 (n, 1) and the class, 1 where that number, with noise, is above 0."""
-    x = torch.randn(n_samples, 1)
-    return InMemoryDataset(x, (x + torch.randn(n_samples, 1) > 0).long().squeeze(1))
+    x, noise = torch.randn(2, n_samples, 1, generator=generator())
+    return InMemoryDataset(x, (x + noise > 0).long().squeeze(1))
 
 
 # ---- the workloads

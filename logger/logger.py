@@ -11,12 +11,16 @@ class Terminal(logging.StreamHandler):
     """Standard output. The training goes on when nobody reads it any more, as in `train.py ... | head`."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exception(), OSError):
+        if not isinstance(sys.exception(), BrokenPipeError):
             super().handleError(record)
 
 
-class TrainLog(Terminal, logging.FileHandler):
-    """train.log. What a full disk does not take is on the terminal."""
+class TrainLog(logging.FileHandler):
+    """train.log. What a full disk does not take is on the terminal; the training goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:

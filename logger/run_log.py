@@ -10,9 +10,8 @@ from utils.files import write_atomically
 
 MAX_POINTS = 500  # a curve has no more points than a screen shows, and nobody reads more lines
 
-ENCODE = json.JSONEncoder(allow_nan=False).encode
-
 logger = logging.getLogger(__name__)
+_encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make an encoder for each record
 
 
 class RunLog:
@@ -99,7 +98,7 @@ class RunLog:
         logger.info("epoch %d/%d  %s  (%.2f s)%s", record["epoch"], self._epochs, numbers, record["seconds"], best)
 
     def _write_scalars(self, record: dict[str, Any]) -> None:
-        """All numbers of a record as one event: its writer opens the file anew for each."""
+        """All numbers of a record as one event: TensorBoard's writer opens its file for each."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         scalars = [(_tag(name), value) for name, value in record.items() if name not in ("epoch", "step")]
@@ -116,7 +115,7 @@ def _tag(name: str) -> str:
 
 def _to_json(record: dict[str, Any]) -> str:
     try:
-        return ENCODE(record)
+        return _encode(record)
     except ValueError:  # JSON has no NaN and no infinity
         return json.dumps({name: value if math.isfinite(value) else None for name, value in record.items()})
 

@@ -106,7 +106,10 @@ def replay(config: ConfigParser, path: Path, steps: int) -> dict[str, Any]:
 
     trainer = build_trainer(config, prepare_device(None, config["n_gpu"], config["threads"]))
     trainer.resume(load_checkpoint(path))  # read anew: an optimizer goes on with the very tensors it is given
-    trainer.epochs, trainer.early_stop = max(trainer.epochs, trainer.epoch + 1), 0
+    trainer.early_stop = 0
+    if trainer.epoch >= trainer.epochs:
+        trainer.epochs = trainer.epoch + 1
+        trainer._step_scheduler = lambda log=None: None  # the schedule may have ended with the run
     n_left = (trainer.epochs - trainer.epoch) * len(trainer.data_loader) - trainer.batch
     last_step = trainer.step + min(steps, n_left)
 

@@ -129,7 +129,10 @@ class Trainer(BaseTrainer):
         return loss, output, target
 
     def zero_grad(self) -> None:
-        """`optimizer.zero_grad()` without torch's profiling around it, which takes longer than the work itself."""
+        """What torch's `optimizer.zero_grad()` does, without the profiling around it, which takes longer than the work.
+
+        Override it for an optimizer that has a `zero_grad` of its own.
+        """
         for group in self.optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -247,11 +250,15 @@ class Trainer(BaseTrainer):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
 
     def _check_schedule(self) -> None:
+        """OneCycleLR has an end. Better to be told now than after the first hours."""
         if isinstance(self.lr_scheduler, OneCycleLR) and self.data_loader is not None:
-            n_needed = self.epochs * (len(self.data_loader) if self.schedule_per == "step" else 1)
-            if self.lr_scheduler.total_steps < n_needed:
-                raise ValueError(f"OneCycleLR ends after {self.lr_scheduler.total_steps} steps; this training steps it "
-                                 f"once per {self.schedule_per}: set its total_steps to {n_needed}")  # fmt: skip
+            n_left = self.epochs - self.epoch
+            if self.schedule_per == "step":
+                n_left = n_left * len(self.data_loader) - self.batch
+            n_steps, n_needed = self.lr_scheduler.total_steps, self.lr_scheduler.last_epoch + n_left
+            if n_steps < n_needed:
+                raise UserError(f"lr_scheduler.args.total_steps: OneCycleLR ends after {n_steps} steps; one per "
+                                f"{self.schedule_per}, this training needs {n_needed}")  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
@@ -282,6 +289,7 @@ class Trainer(BaseTrainer):
             self.ema.n_averaged.fill_(self.step)
         if self.compilation is not None:
             self.compilation.resume(self.step)
+        self._check_schedule()
 
     def _batches(self, batches: Iterable[Any], epoch: int | None = None) -> Iterable[Any]:
         """The batches as the model wants them, with a bar on a terminal. Of a short epoch, its line says it all.

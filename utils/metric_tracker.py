@@ -61,8 +61,8 @@ class MetricTracker:
             self._close_group()
 
     def _kept(self, value: Tensor) -> float | Tensor:
-        """A 0-d tensor's number or, where reading it would wait for a GPU, the tensor."""
-        return value.item() if self.device.type == "cpu" else value.detach()
+        """A tensor's one number or, where reading it would wait for a GPU, a 0-d tensor there."""
+        return value.item() if self.device.type == "cpu" else value.detach().to(self.device).reshape(())
 
     def _set_limit(self, output: Tensor, target: Tensor) -> None:
         max_batches = 1 if self.skip_bad else MAX_BATCHES

@@ -99,9 +99,11 @@ def test_a_run_that_is_not_done_is_replayed_over_the_ends_of_its_epochs(run_dir,
     assert code == 0 and "82 steps from it" in out
 
 
-def test_a_done_run_whose_scheduler_has_no_further_step(train, run_verify):
+@pytest.mark.parametrize(("schedule_per", "total_steps"), [("epoch", 2), ("step", 82)])
+def test_a_done_run_whose_scheduler_has_no_further_step(schedule_per, total_steps, train, run_verify):
+    one_cycle = f'{{"type": "OneCycleLR", "args": {{"max_lr": 0.01, "total_steps": {total_steps}}}}}'
     run_dir = train("config.json", "trainer.epochs=2", "trainer.tensorboard=false", "arch.args.sizes=[64, 16, 10]",
-                    'lr_scheduler={"type": "OneCycleLR", "args": {"max_lr": 0.01, "total_steps": 2}}')  # fmt: skip
+                    f"trainer.schedule_per={schedule_per}", f"lr_scheduler={one_cycle}")  # fmt: skip
     code, out, _ = run_verify(run_dir, "--steps", 100)
     assert code == 0 and "41 steps from it, trained twice: weights" in out
 

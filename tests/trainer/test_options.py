@@ -431,9 +431,23 @@ def test_one_cycle_that_ends_too_early_is_refused_before_the_training(schedule_p
     def one_cycle(total_steps):
         return lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=total_steps)
 
-    with pytest.raises(ValueError, match=f"once per {schedule_per}: set its total_steps to {n_needed}"):
+    with pytest.raises(UserError, match=f"one per {schedule_per}, this training needs {n_needed}"):
         make(schedule=one_cycle(n_needed - 1), schedule_per=schedule_per)
     rates(schedule=one_cycle(n_needed), schedule_per=schedule_per)
+
+
+def test_one_cycle_that_ends_too_early_after_the_steps_already_made_is_refused_on_resume():
+    def one_cycle(optimizer):
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=6)
+
+    trainer = make(schedule=one_cycle, schedule_per="step")  # two epochs of three steps
+    trainer.train()
+    state = trainer.state_dict()
+    make(schedule=one_cycle, schedule_per="step").load_state_dict(state)
+    with pytest.raises(UserError, match="this training needs 9"):
+        longer = make(schedule=one_cycle, schedule_per="step")
+        longer.epochs = 3
+        longer.load_state_dict(state)
 
 
 def test_a_plateau_cannot_be_judged_per_step():

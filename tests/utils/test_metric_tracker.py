@@ -97,6 +97,24 @@ def test_a_loss_that_is_not_finite_is_reported_and_not_hidden_by_a_metric_that_r
     assert tracker.first_bad_batch() == 1
 
 
+def test_numbers_from_anywhere_come_together_on_the_device():
+    """The device "meta" computes nothing, but refuses other devices' tensors as a GPU does."""
+
+    def on_the_device(output, target):
+        return output.mean()
+
+    def on_the_cpu(output, target):
+        return 0.5
+
+    tracker = MetricTracker([on_the_device, on_the_cpu], "meta")
+    output, target = torch.zeros(4, 1, device="meta"), torch.zeros(4, 1, device="meta")
+    for _ in range(MAX_BATCHES):
+        tracker.update(torch.zeros(1, device="meta"), output, target)
+    ((size, losses, means),) = tracker.state_dict()["groups"]
+    assert size == 4 and losses.shape == (MAX_BATCHES,) and means.shape == (2,)
+    assert losses.device == means.device == torch.device("meta")
+
+
 def test_graphs_are_not_kept():
     weight = torch.ones(1, requires_grad=True)
     tracker = MetricTracker([])
