@@ -38,11 +38,11 @@ def main(argv: list[str] | None = None) -> None:
     setup_logging(config["trainer"]["verbosity"])
     device = prepare_device(config.args.device, config["n_gpu"], config["threads"])
     trainer = build_trainer(config, device)
+    notes = [f"Going on from {config.resume}", *trainer.resume(config.checkpoint)] if config.checkpoint else []
     if config.args.check:
-        if config.checkpoint:
-            trainer.resume(config.checkpoint)
         check(trainer)
-        print("Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written.")
+        print(*notes, "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was "
+              "written.", sep="\n")  # fmt: skip
         return
 
     # ---- the run's folder, new or the checkpoint's: from here on files are written
@@ -52,16 +52,15 @@ def main(argv: list[str] | None = None) -> None:
         run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
     lock_run_dir(run_dir)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
-    if config.checkpoint:
-        logger.info("Going on from %s", config.resume)
-        trainer.resume(config.checkpoint)
+    for note in notes:
+        logger.info(note)
     record_environment(run_dir, str(device))
     write_json(config.config, run_dir / "config.json")
     logger.debug("%s", trainer.model)
     logger.info("Training in %s on %s", run_dir, device)
     report_data(trainer.data_loader)
     trainer.train(run_dir)
-    name_overfitting(run_dir)
+    name_overfitting(run_dir, trainer.monitor)
     if trainer.best is not None:
         logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
 
@@ -92,7 +91,9 @@ def check(trainer: "BaseTrainer") -> None:
     from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
 
     trainer.data_loader.set_position(epoch=1)
-    trainer.train_step(next(iter(trainer.data_loader)))
+    trainer.train_metrics.update(*trainer.train_step(next(iter(trainer.data_loader))))
+    trainer.train_metrics.compute()
+    trainer.train_metrics.reset()
     trainer.evaluate(itertools.islice(trainer.valid_data_loader or trainer.data_loader, 1))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pth"

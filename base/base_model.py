@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class BaseModel(nn.Module, ABC):
@@ -12,6 +12,10 @@ class BaseModel(nn.Module, ABC):
     @abstractmethod
     def forward(self, *inputs: Any) -> Any:
         """The model's output for a batch of inputs."""
+
+    def example_input(self, data: Tensor) -> Tensor:
+        """What `forward` takes, as long as a batch of the data: the data. An export asks; override it if it is else."""
+        return data
 
     def __str__(self) -> str:
         n_trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)

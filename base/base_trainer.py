@@ -118,11 +118,13 @@ class BaseTrainer(ABC):
     def train(self, run_dir: Path | None = None) -> None:
         """Train until the last epoch, or until the monitored metric no longer improves.
 
-        run_dir: an existing folder for logs and checkpoints; None, as in a notebook: write nothing. Of several
+        run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing. Of several
             processes, the first writes.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
         self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
+        if self.run_dir is not None and not self.run_dir.exists():
+            self.run_dir.mkdir(parents=True)
         if self._is_finished():
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
@@ -248,9 +250,10 @@ class BaseTrainer(ABC):
         self.best = state["best"]
         self.epochs_since_best = state["epochs_since_best"]
 
-    def resume(self, checkpoint: dict[str, Any]) -> None:
+    def resume(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins.
 
+        Returns lines to be shown: a table of these differences, and where the training goes on.
         Raises UserError when the checkpoint does not fit this trainer's model, optimizer or own state.
         """
         try:
@@ -264,9 +267,7 @@ class BaseTrainer(ABC):
             set_random_state(state["random"])
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
-        for note in notes:
-            logger.info(note)
-        logger.info("Resumed after epoch %d, step %d.", self.epoch, self.step)
+        return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
 
     # ----------------------------------------------------------------------------------------------- signals
 

@@ -10,7 +10,7 @@ RISE = 1.1
 logger = logging.getLogger(__name__)
 
 
-def name_overfitting(run_dir: Path) -> None:
+def name_overfitting(run_dir: Path, monitor: str) -> None:
     """Warn if the training loss ended near 0 while the validation loss rose well above its lowest value."""
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     records = [record for record in records if {type(record.get("loss")), type(record.get("val_loss"))} == {float}]
@@ -20,9 +20,10 @@ def name_overfitting(run_dir: Path) -> None:
     if last["loss"] < NEAR_ZERO * last["val_loss"] and last["val_loss"] > RISE * lowest["val_loss"]:
         logger.warning(
             "Overfitting: the training loss is %.3g, but val_loss rose from %.3g in epoch %d to %.3g. More data, "
-            "augmentation, dropout, weight_decay or fewer epochs (early_stop) help; model_best.pth is from before.",
+            "augmentation, dropout, weight_decay or fewer epochs (early_stop) help%s.",
             last["loss"],
             lowest["val_loss"],
             lowest["epoch"],
             last["val_loss"],
+            "; model_best.pth is of that epoch" if monitor == "val_loss" else ', and "monitor": "min val_loss"',
         )

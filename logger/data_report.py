@@ -27,12 +27,13 @@ def report_data(data_loader: Any) -> None:
         return
     data, target = batch
     logger.info(
-        "Data: %d training samples; data %s, target %s",
+        "Data: %d training samples; data %s, target %s%s",
         data_loader.n_samples,
         _describe(data),
         _describe(target),
+        _describe_classes(target) if _are_classes(target) else "",
     )
-    for advice in [*_judge_data(data), *_judge_classes(target)]:
+    for advice in [*_judge_data(data), *_judge_target(target)]:
         logger.warning("Data: %s", advice)
 
 
@@ -60,11 +61,17 @@ def _describe(batch: Tensor) -> str:
     return f"{text} from {known.min():.4g} to {known.max():.4g}, {spread}"
 
 
+def _describe_classes(target: Tensor) -> str:
+    """How often the classes are among the samples looked at."""
+    counts = target.unique(return_counts=True)[1]
+    return f", {len(counts)} classes, of {len(target)} samples {counts.min()} to {counts.max()} in each"
+
+
 def _judge_data(data: Tensor) -> list[str]:
     advice = []
     if not data.is_floating_point():
         advice.append(f"the data are {data.dtype}, which most layers refuse; convert them in the dataset's transform.")
-    n_bad = int((~data.isfinite()).flatten(1).any(dim=1).sum()) if data.dim() > 1 else int((~data.isfinite()).sum())
+    n_bad = int((~data.isfinite()).reshape(len(data), -1).any(dim=1).sum())
     if n_bad:
         advice.append(
             f"{n_bad} of {len(data)} samples hold NaN or infinity; one is enough for a loss of NaN. Fill or drop them."
@@ -82,8 +89,15 @@ def _judge_data(data: Tensor) -> list[str]:
     return advice
 
 
-def _judge_classes(target: Tensor) -> list[str]:
-    if target.is_floating_point() or target.dim() != 1 or len(target) < 2:
+def _are_classes(target: Tensor) -> bool:
+    return not target.is_floating_point() and target.dim() == 1 and len(target) > 1
+
+
+def _judge_target(target: Tensor) -> list[str]:
+    n_bad = int((~target.isfinite()).reshape(len(target), -1).any(dim=1).sum())
+    if n_bad:
+        return [f"{n_bad} of {len(target)} targets are NaN or infinite, and so will the loss be. Drop these samples."]
+    if not _are_classes(target):
         return []
     classes, counts = target.unique(return_counts=True)
     if len(classes) == 1:

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from base import BaseModel
@@ -31,6 +32,9 @@ class Generator(BaseModel):
 
     def forward(self, noise: Tensor) -> Tensor:
         return self.layers(noise)
+
+    def example_input(self, data: Tensor) -> Tensor:
+        return torch.randn(len(data), self.n_noise)
 
 
 class Discriminator(BaseModel):

@@ -13,17 +13,24 @@ def nll_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers."""
+    """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers.
+
+    Raises ValueError for an output of one class, of which the loss is always 0.
+    """
+    if output.shape[1] == 1:
+        raise ValueError("with one class there is nothing to tell apart")
     return F.cross_entropy(output, target, label_smoothing=label_smoothing)
 
 
 def mse_loss(output: Tensor, target: Tensor) -> Tensor:
     """Mean squared error. output and target: (batch, values)."""
+    _require_same_shape(output, target)
     return F.mse_loss(output, target)
 
 
 def l1_loss(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error. output and target: (batch, values)."""
+    _require_same_shape(output, target)
     return F.l1_loss(output, target)
 
 
@@ -32,4 +39,11 @@ def sse_loss(output: Tensor, target: Tensor) -> Tensor:
 
     No mean: its size and its gradient grow with the batch, so it is for training with the full batch.
     """
+    _require_same_shape(output, target)
     return F.mse_loss(output, target, reduction="sum")
+
+
+def _require_same_shape(output: Tensor, target: Tensor) -> None:
+    """torch would compare each value of (batch, 1) with each of (batch,), and train to nothing."""
+    if output.shape != target.shape:
+        raise ValueError("they must have the same shape")

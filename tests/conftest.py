@@ -23,7 +23,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "template"
 
 def load_script(name: str) -> ModuleType:
     """A script as a module. By path: `import test` would find Python's own package of that name."""
-    spec = importlib.util.spec_from_file_location(f"{Path(name).name}_script", PROJECT / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(Path(name).name, PROJECT / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,6 +1,7 @@
 """What a person can get wrong: exit code 2, one clear message, no traceback, nothing written."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,23 @@ def test_a_wrong_resume_changes_nothing(refused, run_dir, tmp_path):
     message = refused("train", "-r", best, "-s", "trainer.epoch=5")
     assert "trainer.epoch: unknown key" in message
     assert (contents(run_dir), contents(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (
+            "arch.args.sizes=[64, 10, 5]",
+            r"loss: cross_entropy .* output, \[32, 5\], with the target, \[32\]: Target \d",
+        ),
+        ("arch.args.sizes=[64, 10, 1]", r"loss: cross_entropy .* \[32, 1\].*one class"),
+        ("loss=mse_loss", r"loss: mse_loss .* \[32, 10\], with the target, \[32\]: they must have the same shape"),
+        ('metrics=["r2_score"]', r"metrics: r2_score .* \[32, 10\], with the target, \[32\]"),
+        ("loss.args.label_smoothing=5", "loss: cross_entropy .*label_smoothing must be between"),
+    ],
+)
+def test_a_loss_or_metric_that_does_not_fit_the_model_is_found_by_check(refused, setting, words):
+    assert re.search(words, refused("train", "-c", "config.json", "--check", "-s", setting))
 
 
 def test_a_run_id_that_is_taken(refused, run_dir, offline):

@@ -1,7 +1,6 @@
 """train.py and test.py as a person uses them, on the project's own config.json."""
 
 import json
-import logging
 import re
 import signal
 import subprocess
@@ -162,7 +161,6 @@ def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_lo
     (damaged / "checkpoint-last.pth").write_bytes(b"")
     (damaged / "checkpoint-epoch3.pth").write_bytes((damaged / "checkpoint-epoch3.pth").read_bytes()[:-100])
     (damaged / "train.log").unlink()
-    logging.getLogger("train_script").setLevel(logging.INFO)  # the command's name here
     resume(damaged)
     assert f"Going on from {damaged / 'checkpoint-epoch2.pth'}" in (damaged / "train.log").read_text()
     assert_same_checkpoint(straight / "checkpoint-last.pth", damaged / "checkpoint-last.pth")

@@ -23,7 +23,7 @@ from parse_config import ConfigParser
 from utils.errors import UserError, run_command
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 class Format(NamedTuple):
@@ -114,13 +114,10 @@ def trace(model: "nn.Module", config: ConfigParser) -> Any:
     """The model as a torch.export.ExportedProgram for batches of any size."""
     import torch
 
-    return torch.export.export(model, (example_input(config),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-
-
-def example_input(config: ConfigParser) -> "Tensor":
-    """Two samples of the test split; of one, torch would conclude that every batch has one."""
+    # two samples of the test split; of one, torch would conclude that every batch has one
     data, *_ = next(iter(config.init_test_loader()))
-    return data[[0, -1]]
+    example = model.example_input(data[[0, -1]])
+    return torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
 
 
 FORMATS = {

@@ -12,13 +12,16 @@ from trainer.trainer import Trainer
 class DeadReluTrainer(Trainer):
     """A Trainer that also logs `dead_relu`: the share of ReLU units that are 0 for every sample of an evaluation.
 
-    With validation data, every epoch logs val_dead_relu. Raises ValueError for a model without an nn.ReLU layer.
+    Every epoch logs val_dead_relu, so it needs validation data. Raises ValueError without, and for a model without an
+    nn.ReLU layer.
     """
 
     def __init__(self, model: nn.Module, *args: Any, **options: Any):
         super().__init__(model, *args, **options)
         if not _relu_layers(model):
             raise ValueError("the model has no nn.ReLU layer, so no unit can be counted as dead")
+        if self.data_loader is not None and self.valid_data_loader is None:
+            raise ValueError("dead units are counted on validation data; set data_loader.args.validation_split")
 
     def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
         with DeadUnits(self.evaluated_model) as dead_units:

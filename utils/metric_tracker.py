@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.errors import misfit
+
 Metric = Callable[[Tensor, Tensor], Tensor]
 Values = list[float] | Tensor  # numbers, on a GPU in a tensor of one dimension
 
@@ -88,7 +90,7 @@ class MetricTracker:
             return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
             output, target = (_readable(torch.cat(parts)) for parts in zip(*epoch, strict=True))
-            values[metric.__name__] = float(metric(output, target))
+            values[metric.__name__] = float(_result(metric, output, target))
         return {name: values[name] for name in self.names}
 
     def first_bad_batch(self) -> int | None:
@@ -142,8 +144,17 @@ def _readable(tensor: Tensor) -> Tensor:
     return tensor.cpu().float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor.cpu()
 
 
+def _result(metric: Metric, output: Tensor, target: Tensor) -> Any:
+    try:
+        return metric(output, target)
+    except torch.OutOfMemoryError:
+        raise
+    except (IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise misfit("metrics", metric, output, target, error) from error
+
+
 def _call(metric: Metric, output: Tensor, target: Tensor) -> Tensor:
-    value = torch.as_tensor(metric(output, target), dtype=torch.float64)
+    value = torch.as_tensor(_result(metric, output, target), dtype=torch.float64)
     if value.dim() > 0:
         raise ValueError(f"the metric {metric.__name__} gave a tensor of shape {tuple(value.shape)}, not one number")
     return value

@@ -22,7 +22,8 @@ def test_good_data_are_described_and_not_warned_of(caplog, kind):
     data = torch.tensor([[-1.0, 3.0], [1.0, -3.0]]).repeat(10, 1)
     description, warnings = look_at(caplog, data, torch.arange(20) % 2, kind)
     assert description == (
-        "Data: 20 training samples; data float32 (2,) from -3 to 3, mean 0, std 2.236, target int64 () from 0 to 1"
+        "Data: 20 training samples; data float32 (2,) from -3 to 3, mean 0, std 2.236, target int64 () from 0 to 1, "
+        "2 classes, of 20 samples 10 to 10 in each"
     )
     assert warnings == []
 
@@ -38,6 +39,7 @@ classes = torch.arange(60) % 2
         (good * 1000, classes, "values beyond 100; scale the features"),
         (good.byte(), classes, "the data are torch.uint8"),
         (good * torch.tensor([1.0, 0.0]), classes, r"the same in every sample looked at: \[1\]"),
+        (good, torch.tensor([1.0] * 58 + [math.nan, math.inf]), "2 of 60 targets are NaN or infinite"),
         (good, torch.zeros(60).long(), "every target looked at is 0"),
         (good, (torch.arange(60) > 57).long(), "class 0 is 29 times as frequent as class 1"),
     ],

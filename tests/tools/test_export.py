@@ -104,6 +104,15 @@ run = lambda images: model(torch.from_numpy(images)).detach().numpy()
     np.testing.assert_allclose(of_one, output[:1], rtol=1e-4, atol=1e-5)
 
 
+def test_a_generator_is_exported_with_noise_for_input(train, tmp_path):
+    run_dir = train("configs/digits_gan.json", "trainer.epochs=1", "trainer.tensorboard=false")
+    assert run_export("-r", run_dir, "--format", "torch_export", "-o", tmp_path / "g.pt2") == 0
+    config = load_checkpoint(run_dir / "checkpoint-last.pth")["config"]
+    noise = torch.randn(3, config["arch"]["args"]["n_noise"])
+    images = torch.export.load(tmp_path / "g.pt2").module()(noise)
+    assert images.shape == (3, *config["arch"]["args"]["image_shape"])
+
+
 @needs("onnx", "onnxscript", "onnxruntime")
 def test_onnx_runs_without_torch_on_batches_of_any_size(run_dir, expected, tmp_path):
     images, output = expected

@@ -78,6 +78,13 @@ def test_a_model_without_relu_is_refused():
         DeadReluTrainer(MLP([3, 8, 2], activation="gelu"), cross_entropy)
 
 
+def test_training_without_validation_data_is_refused():
+    model = mlp_with_dead_units(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"set data_loader\.args\.validation_split"):
+        DeadReluTrainer(model, cross_entropy, [], optimizer, BaseDataLoader(InMemoryDataset(*data()), 16))
+
+
 def test_a_config_can_ask_for_it(train, evaluate, read_metrics):
     run_dir = train("configs/digits_cnn.json", "trainer.type=DeadReluTrainer", "trainer.epochs=1",
                     "arch.args.channels=[4]", "trainer.tensorboard=false")  # fmt: skip
