@@ -135,10 +135,17 @@ class BaseDataLoader(DataLoader):
         Left to the garbage collector after an exception, they would be waited for in vain.
         Raises UserError if one had died: torch's own errors of that differ with the instant, and name no cause.
         """
+        try:
+            self._end_workers()
+        except RuntimeError:  # torch's signal handler tells once of a worker that died, at any instant, also here
+            self._end_workers()
+
+    def _end_workers(self) -> None:
         if self._iterator is not None:
-            iterator, self._iterator = self._iterator, None
-            with suppress(RuntimeError):  # one of them, from a signal handler
+            iterator = self._iterator
+            with suppress(RuntimeError):
                 iterator._shutdown_workers()
+            self._iterator = None
             where = f"in epoch {self.sampler.epoch - 1}, after {iterator._num_yielded} batches"
             raise_if_killed([worker.exitcode for worker in iterator._workers], where)
 

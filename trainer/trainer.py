@@ -252,7 +252,9 @@ class Trainer(BaseTrainer):
         if self.data_loader is not None and len(self.data_loader) == 0:
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
         if self.data_loader is not None and self.valid_data_loader is None and self.monitor.startswith("val_"):
-            raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
+            raise ValueError(
+                f"{self.monitor} cannot be monitored without validation data; set validation_split, or a larger one"
+            )
 
     def _check_schedule(self) -> None:
         """OneCycleLR has an end. Better to be told now than after the first hours."""

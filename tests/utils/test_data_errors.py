@@ -117,6 +117,21 @@ def test_a_worker_that_dies_is_told_in_one_line(how, words):
     assert "\n" not in str(error.value)
 
 
+def test_a_worker_that_dies_is_told_even_if_torch_tells_it_while_the_loader_is_closed(monkeypatch):
+    """torch's signal handler raises between any two instructions: here, when closing has just begun."""
+    tell = iter([RuntimeError("DataLoader worker is killed by signal")])
+    end_workers = BaseDataLoader._end_workers
+
+    def interrupted(loader):
+        for error in tell:
+            raise error
+        end_workers(loader)
+
+    monkeypatch.setattr(BaseDataLoader, "_end_workers", interrupted)
+    with pytest.raises(UserError, match="was killed by SIGKILL"):
+        read(dying(signal.SIGKILL), num_workers=2)
+
+
 class Line(torch.nn.Module):
     def __init__(self):
         super().__init__()
