@@ -93,6 +93,11 @@ def test_what_is_changed_on_resume_wins_and_is_logged(train, resume, offline, re
     assert json.loads((run_dir / "config.json").read_text())["optimizer"]["args"]["lr"] == 0.0625
 
 
+def test_a_run_begins_with_a_look_at_its_data(train, offline):
+    log = (train("config.json", "trainer.epochs=1", *offline) / "train.log").read_text()
+    assert log.index("Data: ") < log.index("epoch 1/1")
+
+
 def test_a_finished_run_has_nothing_left_to_train(train, resume, offline, read_metrics):
     run_dir = train("config.json", "trainer.epochs=1", *offline)
     before = (run_dir / "checkpoint-last.pth").read_bytes()
