@@ -19,8 +19,8 @@ from utils.batch import n_samples, split_batch, to_channels_last
 from utils.checkpoint import load_model, trained_weights
 from utils.compilation import Compilation
 from utils.distributed import world_size
-from utils.errors import TrainingInterrupted, UserError, misfit
-from utils.metric_tracker import Metric, MetricTracker
+from utils.errors import TrainingInterrupted, UserError
+from utils.metric_tracker import Metric, MetricTracker, compare
 from utils.non_finite import SkippingStep, divergence
 from utils.out_of_memory import more_parts
 from utils.seed import random_state, set_random_state
@@ -119,12 +119,7 @@ class Trainer(BaseTrainer):
         """The loss of a batch, the model's output and the target."""
         data, target = batch
         output = self.model(data)
-        try:
-            return self.criterion(output, target), output, target
-        except torch.OutOfMemoryError:
-            raise
-        except (IndexError, TypeError, ValueError, RuntimeError) as error:
-            raise misfit("loss", self.criterion, output, target, error) from error
+        return compare("loss", self.criterion, output, target), output, target
 
     def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Update the weights once. Returns what `compute_loss` returns."""

@@ -6,7 +6,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
 MAX_LINE = 2000  # characters; a message quotes files, and a hostile file's words can be of any length
@@ -22,16 +21,6 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
         self.exit_code = 128 + signal_number
-
-
-def misfit(key: str, function: Callable, output: Any, target: Any, error: Exception) -> UserError:
-    """What to say when the loss or a metric, of that config key, failed with an error for an output and a target."""
-    name = getattr(getattr(function, "func", function), "__name__", str(function))
-    shapes = [list(part.shape) if hasattr(part, "shape") else type(part).__name__ for part in (output, target)]
-    return UserError(
-        f"{key}: {name} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}: "
-        f"{str(error).rstrip('.')}. The last size of arch is the number of classes or values to predict"
-    )
 
 
 def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.errors import misfit
+from utils.errors import UserError
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 Values = list[float] | Tensor  # numbers, on a GPU in a tensor of one dimension
@@ -22,6 +22,24 @@ def per_epoch(metric: Metric) -> Metric:
     """Mark a metric that is no mean over samples, such as F1: it is called once, with the whole epoch, on the CPU."""
     metric.per_epoch = True
     return metric
+
+
+def compare(key: str, function: Metric, output: Tensor, target: Tensor) -> Any:
+    """`function(output, target)`: the loss or a metric, named by that key of the config.
+
+    Raises UserError where it fails: most often the shapes do not fit, or the function is for another task.
+    """
+    try:
+        return function(output, target)
+    except torch.OutOfMemoryError:
+        raise
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        name = getattr(getattr(function, "func", function), "__name__", str(function))
+        shapes = [list(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in (output, target)]
+        raise UserError(
+            f"{key}: {name} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}: "
+            f"{str(error).rstrip('.')}. The last size of arch is the number of classes or values to predict"
+        ) from error
 
 
 class MetricTracker:
@@ -90,7 +108,7 @@ class MetricTracker:
             return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
             output, target = (_readable(torch.cat(parts)) for parts in zip(*epoch, strict=True))
-            values[metric.__name__] = float(_result(metric, output, target))
+            values[metric.__name__] = float(compare("metrics", metric, output, target))
         return {name: values[name] for name in self.names}
 
     def first_bad_batch(self) -> int | None:
@@ -144,17 +162,8 @@ def _readable(tensor: Tensor) -> Tensor:
     return tensor.cpu().float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor.cpu()
 
 
-def _result(metric: Metric, output: Tensor, target: Tensor) -> Any:
-    try:
-        return metric(output, target)
-    except torch.OutOfMemoryError:
-        raise
-    except (IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise misfit("metrics", metric, output, target, error) from error
-
-
 def _call(metric: Metric, output: Tensor, target: Tensor) -> Tensor:
-    value = torch.as_tensor(_result(metric, output, target), dtype=torch.float64)
+    value = torch.as_tensor(compare("metrics", metric, output, target), dtype=torch.float64)
     if value.dim() > 0:
         raise ValueError(f"the metric {metric.__name__} gave a tensor of shape {tuple(value.shape)}, not one number")
     return value

@@ -1,5 +1,3 @@
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from model.gan import Discriminator, Generator
 from model.loss import cross_entropy
 from model.metric import accuracy
 from parse_config import ConfigError, ConfigParser, read_json
+from tests.trainer.test_trainer import stop_after
 from tools.verify import find_difference
 from trainer.gan_trainer import GanTrainer, energy_distance
 from utils.checkpoint import load_checkpoint
@@ -29,17 +28,6 @@ def make(kind=GanTrainer, n_samples=40, **options):
     return kind(model, cross_entropy, [accuracy], optimizer, loader, loader.split_validation(), **options)
 
 
-def stop_after(step):
-    class Stopped(GanTrainer):
-        def train_step(self, batch):
-            result = super().train_step(batch)
-            if self.step == step:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return result
-
-    return Stopped
-
-
 def test_shapes():
     images = Generator(4, [16, 8], SHAPE)(torch.randn(5, 4))
     assert images.shape == (5, *SHAPE) and images.min() >= 0 and images.max() <= 1
@@ -53,7 +41,7 @@ def test_a_stopped_run_goes_on_bit_by_bit(step, options, tmp_path, read_metrics)
     (tmp_path / "stopped").mkdir()
     make(**options).train(tmp_path / "straight")
     with pytest.raises(TrainingInterrupted):
-        make(stop_after(step), **options).train(tmp_path / "stopped")
+        make(stop_after(step, GanTrainer), **options).train(tmp_path / "stopped")
     trainer = make(**options)
     trainer.resume(load_checkpoint(tmp_path / "stopped" / "checkpoint-last.pth"))
     trainer.train(tmp_path / "stopped")

@@ -92,10 +92,10 @@ def test_on_a_terminal_long_epochs_have_a_bar(monkeypatch, capsys):
     assert epochs_with_a_bar(resumed, capsys) == [1, 2]  # the rest of the first epoch tells nothing
 
 
-def stop_after(step: int) -> type[Trainer]:
+def stop_after(step: int, kind: type[Trainer] = Trainer) -> type[Trainer]:
     """A trainer that gets a SIGTERM during a step."""
 
-    class Stopped(Trainer):
+    class Stopped(kind):
         def train_step(self, batch):
             result = super().train_step(batch)
             if self.step == step:
