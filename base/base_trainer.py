@@ -3,27 +3,25 @@
 import logging
 import math
 import re
-import signal
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from logger.run_log import RunLog
 from utils.checkpoint import load_model, snapshot
 from utils.checkpoint_writer import CheckpointWriter
-from utils.distributed import largest, rank, world_size
+from utils.distributed import rank
 from utils.errors import TrainingInterrupted, UserError
-from utils.resume import take_over_changes, wind_forward
+from utils.resume import take_over_changes
+from utils.schedule import Schedule
 from utils.seed import random_state, set_random_state
-from utils.warm_up import warm_up
+from utils.stop_signals import StopSignals
 from utils.weights_reader import WeightsReader
 
 logger = logging.getLogger(__name__)
@@ -42,8 +40,7 @@ class BaseTrainer(ABC):
     monitor: "min NAME" or "max NAME" of what `_train_epoch` returns decides what is best; "off": nothing does.
     early_stop: stop after that many epochs in a row that did not improve; 0: never.
     save_period, save_every_steps, keep_last: see CheckpointWriter.
-    schedule_per: "epoch" or "step": what the learning rate scheduler counts.
-    warmup_steps: make step k, from 1, of the first so many with k / warmup_steps of the learning rate.
+    schedule_per, warmup_steps: see Schedule.
     tensorboard: write TensorBoard's files too.
     config: a plain dict, kept in the checkpoints.
 
@@ -80,22 +77,8 @@ class BaseTrainer(ABC):
         self.keep_last = keep_last
         self.tensorboard = tensorboard
         self.config = snapshot(config or {})
+        self.schedule = Schedule(optimizer, lr_scheduler, schedule_per, warmup_steps, lambda: self.step, monitor)
         self._read_weights = WeightsReader(model)
-        if isinstance(lr_scheduler, ReduceLROnPlateau) and lr_scheduler.mode != self.monitor_mode:
-            raise ValueError(f"ReduceLROnPlateau with mode {lr_scheduler.mode!r} needs a monitor of the same mode, "
-                             f'such as "{lr_scheduler.mode} val_loss"; it is {monitor!r}')  # fmt: skip
-        if schedule_per not in ("epoch", "step"):
-            raise ValueError(f'schedule_per {schedule_per!r} is not "epoch" or "step"')
-        if schedule_per == "step" and isinstance(lr_scheduler, ReduceLROnPlateau):
-            raise ValueError('ReduceLROnPlateau judges whole epochs; set schedule_per to "epoch"')
-        self.schedule_per = schedule_per
-        self.warmup_steps = warmup_steps
-        if optimizer is not None and warmup_steps > 0:
-            warm_up(optimizer, warmup_steps, n_done=lambda: self.step)
-        if lr_scheduler is not None:
-            # torch would warn of a schedule that steps before the optimizer. Here it never does, but for an optimizer
-            # that has stepped before a resume, or whose first step was left out for its NaN.
-            optimizer._opt_called = True
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
@@ -106,8 +89,7 @@ class BaseTrainer(ABC):
 
         self.run_dir: Path | None = None
         self.writer: CheckpointWriter | None = None
-        self._n_processes = world_size()
-        self._stop_signal = 0
+        self.stop_signals = StopSignals()
 
     @abstractmethod
     def _train_epoch(self, epoch: int) -> dict[str, float]:
@@ -134,17 +116,13 @@ class BaseTrainer(ABC):
                                        self.keep_last, weights, lambda: self.run_log.flush())  # fmt: skip
         if self.step > 0:
             self.writer.start_from(self.state_dict)
-        signals = nullcontext() if run_dir is None else self._noting_signals()
+        signals = nullcontext() if run_dir is None else self.stop_signals
         with RunLog(self.run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, signals:
             try:
                 while not self._is_finished():
-                    self.stop_if_asked()
+                    self.stop_signals.obey()
                     start, is_whole = time.perf_counter(), self.batch == 0
                     log = self._train_epoch(self.epoch + 1)
-                    if not isinstance(log, dict):
-                        raise TypeError(
-                            f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}"
-                        )
                     seconds = time.perf_counter() - start
                     self.epoch_seconds = seconds if is_whole else math.inf
                     is_best = self._end_epoch(log, seconds)
@@ -162,17 +140,10 @@ class BaseTrainer(ABC):
         """Count a step that is done. This is the boundary at which a signal stops the training."""
         self.step += 1
         self.batch += 1
-        if self.schedule_per == "step":
-            self._step_scheduler()
-        self.stop_if_asked()
+        self.schedule.end_step()
+        self.stop_signals.obey()
         if self.writer is not None:
             self.writer.end_step(self.state_dict, self.step)
-
-    def stop_if_asked(self) -> None:
-        """Raise TrainingInterrupted if a signal has arrived. Several processes agree on it: all of them have to ask."""
-        stop_signal = self._stop_signal if self._n_processes == 1 else largest(self._stop_signal)
-        if stop_signal:
-            raise TrainingInterrupted(stop_signal)
 
     def _is_finished(self) -> bool:
         if self.epoch >= self.epochs:
@@ -184,26 +155,16 @@ class BaseTrainer(ABC):
 
     def _end_epoch(self, log: dict[str, float], seconds: float) -> bool:
         """Judge and log an epoch; returns whether it is the best so far."""
+        if not isinstance(log, dict):
+            raise TypeError(f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}")
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
         self.batch = 0
-        lr = self.optimizer.param_groups[0]["lr"]
-        if self.step < self.warmup_steps:
-            lr = lr * self.step / self.warmup_steps
+        lr = self.schedule.lr()
         is_best = self._judge(log)
-        if self.schedule_per == "epoch":
-            self._step_scheduler(log)
+        self.schedule.end_epoch(log)
         self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
         return is_best
-
-    def _step_scheduler(self, log: dict[str, float] | None = None) -> None:
-        try:
-            if isinstance(self.lr_scheduler, ReduceLROnPlateau):
-                self.lr_scheduler.step(log[self.monitor])
-            elif self.lr_scheduler is not None:
-                self.lr_scheduler.step()
-        except ValueError as error:  # OneCycleLR beyond its last step
-            raise UserError(f"lr_scheduler: {error} (it is stepped once per {self.schedule_per})") from error
 
     def _judge(self, log: dict[str, float]) -> bool:
         """Whether this epoch is the best so far. NaN and infinity never are."""
@@ -257,9 +218,8 @@ class BaseTrainer(ABC):
         Raises UserError when the checkpoint does not fit this trainer's model, optimizer or own state.
         """
         try:
-            is_wound = self.lr_scheduler is not None and not isinstance(self.lr_scheduler, ReduceLROnPlateau)
-            if is_wound and self.config != checkpoint["config"]:
-                wind_forward(self.lr_scheduler, checkpoint[self.schedule_per])
+            if self.config != checkpoint["config"]:
+                self.schedule.wind_forward(checkpoint["epoch"], checkpoint["step"])
             state, notes = take_over_changes(
                 checkpoint, self.config, fresh=self.state_dict() | {"random": random_state()}
             )
@@ -268,24 +228,3 @@ class BaseTrainer(ABC):
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
-
-    # ----------------------------------------------------------------------------------------------- signals
-
-    @contextmanager
-    def _noting_signals(self) -> Iterator[None]:
-        """Note SIGINT and SIGTERM for the next step boundary; a second SIGINT ends at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(signal_number: int, frame: Any) -> None:
-            if self._stop_signal and signal_number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self._stop_signal = signal_number
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

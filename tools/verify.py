@@ -109,7 +109,7 @@ def replay(config: ConfigParser, path: Path, steps: int) -> dict[str, Any]:
     trainer.early_stop = 0
     if trainer.epoch >= trainer.epochs:
         trainer.epochs = trainer.epoch + 1
-        trainer._step_scheduler = lambda log=None: None  # the schedule may have ended with the run
+        trainer.schedule.lr_scheduler = None  # the schedule may have ended with the run
     n_left = (trainer.epochs - trainer.epoch) * len(trainer.data_loader) - trainer.batch
     last_step = trainer.step + min(steps, n_left)
 

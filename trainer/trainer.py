@@ -2,15 +2,14 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
@@ -24,7 +23,7 @@ from utils.metric_tracker import Metric, MetricTracker, compare
 from utils.non_finite import SkippingStep, divergence
 from utils.out_of_memory import more_parts
 from utils.seed import random_state, set_random_state
-from utils.threads import choosing_threads
+from utils.threads import choose_threads
 
 BAR_SECONDS = 0.5  # an epoch shorter than this needs no progress bar, which would cost it 0.2 milliseconds
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -49,7 +48,7 @@ class Trainer(BaseTrainer):
     compile: see Compilation.
     ema: evaluate, and keep in checkpoints, a moving average of the weights with this decay, such as 0.999; None: none.
     on_nan: "stop" the training when the loss is NaN or infinite, or "skip" every step whose gradients are.
-    threads: CPU threads; None: see choosing_threads.
+    threads: CPU threads; None: see choose_threads.
     options: those of BaseTrainer.
     """
 
@@ -83,7 +82,7 @@ class Trainer(BaseTrainer):
 
         self.n_parts = accumulate
         self.amp = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp else nullcontext()
-        self.scaler = torch.amp.GradScaler(self.device.type) if amp == "fp16" else None
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "fp16")  # disabled, it only hands on
         self.channels_last = channels_last
         if channels_last:
             model.to(memory_format=torch.channels_last)
@@ -108,6 +107,8 @@ class Trainer(BaseTrainer):
         self.model.train()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+        elif self.device.type == "cpu":
+            choose_threads(self.model)
         with ExitStack() as stack:  # which closes every loader, even if closing another raises
             for loader in filter(None, (self.data_loader, self.valid_data_loader)):
                 stack.callback(loader.close)
@@ -125,7 +126,14 @@ class Trainer(BaseTrainer):
         """Update the weights once. Returns what `compute_loss` returns."""
         self.zero_grad()
         loss, output, target = self.forward_backward(batch)
-        self.update_weights()
+        self.scaler.unscale_(self.optimizer)
+        if self.clip_grad_norm is not None:
+            clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
+        if self.skipping is None:
+            self.scaler.step(self.optimizer)
+        else:
+            self.skipping.step(self.scaler)
+        self.scaler.update()
         return loss, output, target
 
     def zero_grad(self) -> None:
@@ -157,23 +165,8 @@ class Trainer(BaseTrainer):
             loss, output, target = self.compute_loss(batch)
         if share != 1.0:
             loss = loss * share
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        self.scaler.scale(loss).backward()
         return loss, output, target
-
-    def update_weights(self) -> None:
-        """The optimizer's step, from gradients that are all there, with what comes before and after it."""
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
-        if self.clip_grad_norm is not None:
-            clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
-        if self.skipping is not None:
-            self.skipping.step(self.scaler)
-        elif self.scaler is not None:
-            self.scaler.step(self.optimizer)
-        else:
-            self.optimizer.step()
-        if self.scaler is not None:
-            self.scaler.update()
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
@@ -181,7 +174,7 @@ class Trainer(BaseTrainer):
         for batch in self._batches(self.data_loader, epoch):
             if self.compilation is not None:
                 self.compilation.before_step(self.step)
-            loss, output, target = self._first_step(batch) if self.threads is None else self.train_step(batch)
+            loss, output, target = self.train_step(batch)
             if self.ema is not None:
                 self.ema.update_parameters(self.model)
             self.train_metrics.update(loss, output, target)
@@ -201,33 +194,32 @@ class Trainer(BaseTrainer):
         """The loss and the metrics over all samples of some batches, by name. The model's mode stays what it was."""
         if isinstance(batches, BaseDataLoader):
             batches.to(self.device)
-        trained, self.model = self.model, self.evaluated_model
-        was_training = self.model.training
-        self.model.eval()
         metrics = MetricTracker(self.metrics, self.device)
-        before = random_state()
-        try:
+        with self._evaluating():
             for batch in self._batches(batches):
                 with self.amp:
                     loss, output, target = self.compute_loss(batch)
                 metrics.update(loss, output, target)
                 if world_size() == 1:  # else the processes' shares may differ in length
-                    self.stop_if_asked()
+                    self.stop_signals.obey()
+        return metrics.compute()
+
+    # ------------------------------------------------------------------------------------------------ helpers
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Inside the block, `model` is the evaluated one, in its evaluation mode."""
+        before, trained, self.model = random_state(), self.model, self.evaluated_model
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            yield
         except TrainingInterrupted:
             set_random_state(before)  # the resumed run evaluates from the start
             raise
         finally:
             self.model.train(was_training)
             self.model = trained
-        return metrics.compute()
-
-    # ------------------------------------------------------------------------------------------------ helpers
-
-    def _first_step(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
-        with choosing_threads(self.model, self.device):
-            result = self.train_step(batch)
-        self.threads = torch.get_num_threads()
-        return result
 
     def _numbers_of_options(self) -> dict[str, float]:
         numbers = {}
@@ -252,23 +244,16 @@ class Trainer(BaseTrainer):
             )
 
     def _check_schedule(self) -> None:
-        """OneCycleLR has an end. Better to be told now than after the first hours."""
-        if isinstance(self.lr_scheduler, OneCycleLR) and self.data_loader is not None:
-            n_left = self.epochs - self.epoch
-            if self.schedule_per == "step":
-                n_left = n_left * len(self.data_loader) - self.batch
-            n_steps, n_needed = self.lr_scheduler.total_steps, self.lr_scheduler.last_epoch + n_left
-            if n_steps < n_needed:
-                raise UserError(f"lr_scheduler.args.total_steps: OneCycleLR ends after {n_steps} steps; one per "
-                                f"{self.schedule_per}, this training needs {n_needed}")  # fmt: skip
+        if self.data_loader is not None:
+            n_epochs = self.epochs - self.epoch
+            self.schedule.check_length(n_epochs, n_epochs * len(self.data_loader) - self.batch)
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         state["train_metrics"] = self.train_metrics.state_dict()
         state["n_parts"] = self.n_parts
-        state["threads"] = self.threads
-        if self.scaler is not None:
-            state["scaler"] = self.scaler.state_dict()
+        state["threads"] = torch.get_num_threads() if self.step > 0 else self.threads  # chosen by the first step
+        state["scaler"] = self.scaler.state_dict()
         if self.skipping is not None:
             state["n_skipped"] = self.skipping.n_skipped
         if self.ema is not None:
@@ -282,7 +267,7 @@ class Trainer(BaseTrainer):
         self.train_metrics.load_state_dict(state["train_metrics"])
         self.n_parts = state["n_parts"]
         self.threads = state["threads"]
-        if self.scaler is not None and "scaler" in state:
+        if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         if self.skipping is not None and "n_skipped" in state:
             self.skipping.n_skipped.copy_(state["n_skipped"])

@@ -65,13 +65,13 @@ class SkippingStep:
         """Call before the forward pass."""
         self._buffers = [buffer.clone() for buffer in self.model.buffers()]
 
-    def step(self, scaler: torch.amp.GradScaler | None = None) -> None:
-        """Call after the backward pass, instead of `optimizer.step()`, or of `scaler.step(optimizer)`."""
+    def step(self, scaler: torch.amp.GradScaler) -> None:
+        """Call after the backward pass, instead of `scaler.step(optimizer)`."""
         finite = gradients_are_finite(self.model.parameters())
-        if scaler is None:
-            step_if(finite, self.optimizer)
-        else:  # it has looked for itself
+        if scaler.is_enabled():  # it has looked for itself
             scaler.step(self.optimizer)
+        else:
+            step_if(finite, self.optimizer)
         restore_unless(finite, self.model.buffers(), self._buffers)
         self.n_skipped += ~finite
 

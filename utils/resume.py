@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-from torch.optim.lr_scheduler import LRScheduler
-
 # A change of these changes the batches or what is gathered of them: an epoch that was interrupted starts anew.
 EPOCH_KEYS = ("seed", "data_loader.", "loss", "metrics")
 SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per")
@@ -25,12 +23,6 @@ def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any
     for key in then | now:
         found |= differences(then.get(key), now.get(key), f"{path}.{key}".lstrip("."))
     return found
-
-
-def wind_forward(lr_scheduler: LRScheduler, n_times: int) -> None:
-    """Bring a fresh scheduler, and its optimizer's learning rate, to where they are after some epochs, or steps."""
-    for _ in range(n_times):
-        lr_scheduler.step()
 
 
 def take_over_changes(

@@ -1,8 +1,6 @@
 """How many CPU threads are worth their while."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,32 +13,30 @@ WORTH = 20_000_000
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
-def choosing_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Set the number of CPU threads by the work of the training step made inside the block.
+def choose_threads(model: nn.Module) -> None:
+    """Set the number of CPU threads by the work of the model's next forward pass.
 
     To 1, or to as many as torch uses now. The work is the multiplications of the linear, convolutional and recurrent
     layers. Counted, not timed: the number of threads changes how sums are rounded, and the same run shall give the same
     result whatever else the machine is doing.
     """
-    if device.type != "cpu" or torch.get_num_threads() == 1:
-        yield
+    if torch.get_num_threads() == 1:
         return
     counted: list[int] = []
 
     def count(layer: nn.Module, inputs: Any, output: Any) -> None:
         counted.append(n_multiplications(layer, output))
 
-    kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase
-    hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, kinds)]
-    try:
-        yield
-    finally:
+    def choose(*_: Any) -> None:
         for hook in hooks:
             hook.remove()
-    if sum(counted) < WORTH:
-        torch.set_num_threads(1)
-    logger.info("CPU threads: %d, chosen by the work of a step.", torch.get_num_threads())
+        if sum(counted) < WORTH:
+            torch.set_num_threads(1)
+        logger.info("CPU threads: %d, chosen by the work of a step.", torch.get_num_threads())
+
+    kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase
+    hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, kinds)]
+    hooks.append(model.register_forward_hook(choose))
 
 
 def n_multiplications(layer: nn.Module, output: Any) -> int:

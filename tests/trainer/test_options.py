@@ -120,7 +120,7 @@ def test_amp_computes_in_half_precision_and_learns(amp, dtype, tmp_path, read_me
     assert losses[-1] < 0.5 * losses[0]
     plain = trained(epochs=20, dtype=torch.float32)
     torch.testing.assert_close(weights(trainer), weights(plain), rtol=0.05, atol=0.05)
-    assert ("scaler" in load_checkpoint(tmp_path / "checkpoint-last.pth")) == (amp == "fp16")
+    assert bool(load_checkpoint(tmp_path / "checkpoint-last.pth")["scaler"]) == (amp == "fp16")
 
 
 def test_the_scale_of_fp16_goes_on_after_a_resume(tmp_path):
@@ -641,6 +641,6 @@ def test_a_trainer_of_ones_own_from_the_base_is_handed_only_what_it_knows(tmp_pa
         optimizer = torch.optim.SGD(model.parameters(), 0.1)
         trainer = parser.init_trainer(model, None, [], optimizer, None, None, None)
         trainer.train()
-        assert (trainer.epoch, trainer.step, trainer.warmup_steps) == (2, 6, 3)
+        assert (trainer.epoch, trainer.step, trainer.schedule.warmup_steps) == (2, 6, 3)
     finally:
         catalog.definitions.cache_clear()

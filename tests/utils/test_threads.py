@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.threads import WORTH, choosing_threads, n_multiplications
+from utils.threads import WORTH, choose_threads, n_multiplications
 
 
 @pytest.fixture(autouse=True)
@@ -36,15 +36,15 @@ def test_any_legal_way_to_call_a_layer_is_counted():
             return self.out(input=output.data)
 
     model = Named()
-    with choosing_threads(model, torch.device("cpu")):
-        model(nn.utils.rnn.pack_sequence([torch.zeros(3, 4), torch.zeros(2, 4)]))
+    choose_threads(model)
+    model(nn.utils.rnn.pack_sequence([torch.zeros(3, 4), torch.zeros(2, 4)]))
     assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize(("n_samples", "n_threads"), [(WORTH // 10_000 - 1, 1), (WORTH // 10_000, 2)])
 def test_little_work_gets_one_thread_and_much_work_all(n_samples, n_threads):
     model = nn.Sequential(nn.Linear(100, 100))
-    with choosing_threads(model, torch.device("cpu")):
-        model(torch.zeros(n_samples, 100))
+    choose_threads(model)
+    model(torch.zeros(n_samples, 100))
     assert torch.get_num_threads() == n_threads
-    assert not model[0]._forward_hooks
+    assert not model._forward_hooks and not model[0]._forward_hooks
