@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from parse_config import ConfigError, read_json
 from utils import catalog
-from utils.check_config import OBJECTS, TRAINER, complete, find_faults
-from utils.errors import UserError, run_command
+from utils.check_config import complete, find_faults
+from utils.config_keys import OBJECTS, TRAINER
+from utils.config_text import read_json
+from utils.errors import ConfigError, UserError, run_command
 
 PROJECT = catalog.PROJECT
 ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from base import BaseDataLoader, InMemoryDataset, split_indices
-from utils.check_config import did_you_mean
+from utils.errors import did_you_mean
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from utils.check_config import did_you_mean
+from utils.errors import did_you_mean
 
 
 class Normalize:

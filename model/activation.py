@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from utils.check_config import did_you_mean
+from utils.errors import did_you_mean
 
 ACTIVATIONS = {
     "celu": nn.CELU,

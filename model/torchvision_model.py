@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from base import BaseModel
 from model.frozen import FrozenFeatures
-from utils.check_config import did_you_mean
 from utils.checkpoint import load_model, load_plain
-from utils.errors import UserError
+from utils.errors import UserError, did_you_mean
 
 WITHOUT_LOADING = (
     "To test or resume a run that was trained before, which holds all its weights itself, add -s arch.args.weights=null"

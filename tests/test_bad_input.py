@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from parse_config import read_json
+from utils.config_text import read_json
 from utils.errors import run_command
 
 CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parse_config import ConfigError, ConfigParser, apply_settings, parse_json, read_json
+from parse_config import ConfigParser
 from utils import catalog
 from utils.check_config import complete, find_faults
-from utils.errors import UserError
+from utils.config_text import apply_settings, parse_json, read_json
+from utils.errors import ConfigError, UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from parse_config import ConfigError, ConfigParser, apply_settings, read_json
-from utils.check_config import KEYS, OBJECTS
+from parse_config import ConfigParser
+from utils.config_keys import KEYS, OBJECTS
+from utils.config_text import apply_settings, read_json
+from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

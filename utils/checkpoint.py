@@ -12,7 +12,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from utils.check_config import MAX_EPOCHS, MAX_THREADS
+from utils.config_keys import MAX_EPOCHS, MAX_THREADS
 from utils.errors import UserError, escape, printable
 from utils.files import write_atomically
 

@@ -1,18 +1,32 @@
 """What a person can get wrong, and how a command ends: one clear line and an exit code instead of a traceback."""
 
+import difflib
 import errno
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
+MAX_FAULTS_SHOWN = 20  # of one config
 MAX_LINE = 2000  # characters; a message quotes files, and a hostile file's words can be of any length
 
 
 class UserError(Exception):
     """A fault that the person at the keyboard can mend. Its text is all they see; the command ends with exit code 2."""
+
+
+class ConfigError(UserError):
+    """One or several faults in a config or on the command line."""
+
+    def __init__(self, where: str, faults: list[str]):
+        if len(faults) == 1:
+            super().__init__(f"{where}: {faults[0]}")
+        else:
+            lines = [f"  {fault}" for fault in faults[:MAX_FAULTS_SHOWN]]
+            lines += [f"  and {len(faults) - len(lines)} more"] if len(faults) > len(lines) else []
+            super().__init__(f"{where} has {len(faults)} faults:\n" + "\n".join(lines))
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -49,6 +63,13 @@ def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ ", did you mean 'Adam'?" if a known name is near, else nothing."""
+    by_lower_case = {option.lower(): option for option in known}
+    nearest = difflib.get_close_matches(name[:60].lower(), by_lower_case, n=1)
+    return f", did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
 
 
 def printable(text: str) -> str:

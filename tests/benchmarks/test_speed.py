@@ -15,7 +15,7 @@ from benchmarks.frameworks import FRAMEWORKS, is_installed, time_step, torch_loo
 from benchmarks.loops import batches_by_hand, by_hand, template
 from benchmarks.measure import Row, in_turns
 from benchmarks.workloads import MNIST, QUADRATIC, RESNET
-from parse_config import apply_settings
+from utils.config_text import apply_settings
 
 ROWS = {
     "ours": ["mnist-mlp", "california-mlp", "quadratic", "quadratic-best", "lenet", "bookkeeping"],

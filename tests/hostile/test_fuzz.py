@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parse_config import ConfigError, ConfigParser, apply_settings, parse_json, read_json
+from parse_config import ConfigParser
 from utils.check_config import complete, find_faults
+from utils.config_text import apply_settings, parse_json, read_json
+from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGS = [json.loads(path.read_text()) for path in sorted(PROJECT.glob("configs/*.json"))]

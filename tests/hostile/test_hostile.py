@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from parse_config import ConfigError, ConfigParser
+from parse_config import ConfigParser
 from tests.hostile.audit import CONFIG, CONTROLS
 from tests.hostile.payloads import PAYLOADS
+from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -8,12 +8,13 @@ from base import BaseDataLoader, InMemoryDataset
 from model.gan import Discriminator, Generator
 from model.loss import cross_entropy
 from model.metric import accuracy
-from parse_config import ConfigError, ConfigParser, read_json
+from parse_config import ConfigParser
 from tests.trainer.test_trainer import stop_after
 from tools.verify import find_difference
 from trainer.gan_trainer import GanTrainer, energy_distance
 from utils.checkpoint import load_checkpoint
-from utils.errors import TrainingInterrupted
+from utils.config_text import read_json
+from utils.errors import ConfigError, TrainingInterrupted
 
 SHAPE = (1, 2, 3)
 

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from base import BaseDataLoader, InMemoryDataset
-from parse_config import ConfigError, ConfigParser, read_json
+from parse_config import ConfigParser
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, snapshot
-from utils.errors import UserError
+from utils.config_text import read_json
+from utils.errors import ConfigError, UserError
 from utils.metric_tracker import per_epoch
 from utils.seed import random_state
 
