@@ -1,27 +1,22 @@
 """How samples become batches."""
 
-import os
-import random
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import repeat
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from base.base_dataset import InMemoryDataset
 from base.epoch_sampler import EpochSampler
+from base.seeded_dataset import SeededDataset
+from base.split import balancing_weights, class_numbers, split_indices
 from utils.batch import to_device
-from utils.data_errors import raise_if_killed, sample_error
 from utils.prefetch import prefetch
-from utils.seed import derive_seed, random_state, set_random_state
-
-SPLIT_SEED = 0  # a constant, so that the validation samples are the same for every seed, and runs can be compared
-SECONDS_TO_LIVE = 5  # of a worker after SIGTERM: for the main process to reach a step's end and save
+from utils.seed import derive_seed
+from utils.workers import leave_signals_to_main, raise_if_killed
 
 
 class BaseDataLoader(DataLoader):
@@ -77,7 +72,7 @@ class BaseDataLoader(DataLoader):
         if not training:
             shuffle, validation_split, drop_last, balanced, len_epoch = False, 0.0, False, False, None
         indices, self.valid_indices = split_indices(
-            indices, validation_split, _labels(dataset, "stratify") if stratify else None
+            indices, validation_split, class_numbers(dataset, "stratify") if stratify else None
         )
 
         self.training = training
@@ -94,14 +89,14 @@ class BaseDataLoader(DataLoader):
                 shuffle,
                 self.seed,
                 length=None if len_epoch is None else len_epoch * batch_size,
-                weights=balancing_weights(_labels(dataset, "balanced")[indices]) if balanced else None,
+                weights=balancing_weights(class_numbers(dataset, "balanced")[indices]) if balanced else None,
                 keyed=not self.in_memory,
             ),
             num_workers=0 if self.in_memory else num_workers,
             drop_last=drop_last,
             collate_fn=collate_fn,
             persistent_workers=num_workers > 0 and not self.in_memory,
-            worker_init_fn=_leave_signals_to_main,
+            worker_init_fn=leave_signals_to_main,
             generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
         )
 
@@ -147,7 +142,7 @@ class BaseDataLoader(DataLoader):
                 iterator._shutdown_workers()
             self._iterator = None
             where = f"in epoch {self.sampler.epoch - 1}, after {iterator._num_yielded} batches"
-            raise_if_killed([worker.exitcode for worker in iterator._workers], where)
+            raise_if_killed(iterator._workers, where)
 
     def _batches_by_torch(self) -> Iterator[Any]:
         """The batches sample by sample, by torch's DataLoader."""
@@ -223,85 +218,3 @@ class BaseDataLoader(DataLoader):
             indices=self.valid_indices,
             collate_fn=self.collate_fn,
         ).to(self.device)
-
-
-class SeededDataset(Dataset):
-    """Gives every sample random numbers of its own, drawn from (seed, epoch, index).
-
-    So an augmented sample does not depend on the number of workers or on where a run was interrupted.
-    `dataset` is the dataset it reads, as in torch's Subset.
-    """
-
-    def __init__(self, dataset: Dataset, seed: int):
-        self.dataset = dataset
-        self.seed = seed
-
-    def __getitem__(self, key: tuple[int, int]) -> Any:
-        return self.__getitems__([key])[0]
-
-    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Any]:
-        """The samples of a batch; torch's DataLoader asks for them all at once."""
-        in_worker = torch.utils.data.get_worker_info() is not None
-        outside = None if in_worker else random_state()  # a worker's own random state is used for nothing else
-        samples = [self._draw(epoch, index) for epoch, index in keys]
-        if not in_worker:
-            set_random_state(outside)
-        return samples
-
-    def _draw(self, epoch: int, index: int) -> Any:
-        seed = derive_seed(self.seed, epoch, index)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.default_generator.manual_seed(seed)
-        try:
-            return self.dataset[index]
-        except Exception as error:
-            raise sample_error(error, self.dataset, index) from error
-
-
-def split_indices(
-    indices: Tensor, validation_split: float | int, labels: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Training and validation indices, each sorted. The same arguments always give the same split.
-
-    labels: one class number per sample of the dataset, to keep the classes' proportions in both parts.
-    Raises ValueError when no training sample would be left.
-    """
-    n_valid = validation_split if isinstance(validation_split, int) else int(len(indices) * validation_split)
-    if not 0 <= n_valid < len(indices) or validation_split < 0:
-        raise ValueError(f"validation_split {validation_split} leaves no training sample of {len(indices)}")
-    if n_valid == 0:
-        return indices, indices[:0]
-    from sklearn.model_selection import train_test_split
-
-    stratify = labels[indices] if labels is not None else None
-    try:
-        parts = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
-    except ValueError as error:
-        raise ValueError(f"validation_split {validation_split} cannot be stratified: {error}") from error
-    return tuple(torch.from_numpy(np.sort(part)) for part in parts)
-
-
-def balancing_weights(labels: Tensor) -> Tensor:
-    """One weight per sample, with which every class is drawn equally often."""
-    _, classes, counts = labels.unique(return_inverse=True, return_counts=True)
-    return 1 / counts[classes].double()
-
-
-def _labels(dataset: Dataset, option: str) -> Tensor:
-    """One class number per sample. Raises ValueError, which names the option that needs them, for anything else."""
-    try:
-        labels = torch.as_tensor(dataset.target)
-        is_right = labels.shape == (len(dataset),) and not (labels.double() % 1).any()
-    except (AttributeError, TypeError, ValueError):
-        is_right = False
-    if not is_right:
-        raise ValueError(f"{option} needs {type(dataset).__name__}.target, one class number per sample")
-    return labels
-
-
-def _leave_signals_to_main(worker_id: int) -> None:
-    """A signal to the whole process group, such as Ctrl-C, is the main process's: it may need more batches."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if os.name == "posix":
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_LIVE))

@@ -1,18 +1,9 @@
 """What goes wrong while samples are read, told so that it can be mended: which sample, and why."""
 
-import signal
 import traceback
-from collections.abc import Iterable
 from typing import Any
 
 from utils.errors import UserError
-
-LIKELY_CAUSES = {
-    -signal.SIGKILL: "most often because the memory is full",
-    -signal.SIGBUS: "most often because the shared memory, /dev/shm, is full",
-}
-# How workers end that nobody killed: by themselves, or after the SIGTERM that ends the whole run.
-NORMAL_EXITS = (None, 0, -signal.SIGTERM, -signal.SIGALRM)
 
 
 class SampleError(RuntimeError):
@@ -34,16 +25,3 @@ def sample_error(error: Exception, dataset: Any, index: int) -> SampleError | Un
         return UnreadableSample(f"{which}: {error}")
     cause = " ".join(traceback.format_exception_only(error)[-1].split())
     return SampleError(f"{which}: {cause}")
-
-
-def raise_if_killed(exit_codes: Iterable[int | None], where: str) -> None:
-    """Raise UserError if a worker process ended in another way than by the end of its work."""
-    for code in exit_codes:
-        if code in NORMAL_EXITS:
-            continue
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        why = LIKELY_CAUSES.get(code, "perhaps by a fault in compiled code that the dataset calls")
-        raise UserError(
-            f"{where}, a worker process of the data loader {how}, {why}. Try fewer workers, or none "
-            "(-s data_loader.args.num_workers=0). The run's checkpoints are intact: go on with -r RUN_FOLDER."
-        )
