@@ -4,7 +4,6 @@ import logging
 import math
 import re
 import shutil
-import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +14,7 @@ from torch import nn
 from utils.config_keys import MAX_EPOCHS, MAX_THREADS
 from utils.errors import UserError, escape, printable
 from utils.files import write_atomically
+from utils.safe_load import PLAIN, find_damage, load_plain
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
 
@@ -40,10 +40,6 @@ CONTENT = {
     "n_parts": _is_count,
     "threads": lambda v: v is None or _is_count(v, MAX_THREADS),
 }
-MARKED_AS_FOLDER = 0x10  # the bit of a zip record by which torch's reader takes it for one
-PLAIN = {bool, int, float, str, bytes, type(None)}
-MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
-MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
 logger = logging.getLogger(__name__)
 
 
@@ -97,52 +93,11 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     write_atomically(target, copy)
 
 
-def load_plain(path: Path) -> Any:
-    """What torch has saved in a file, onto the CPU. Raises UserError unless it is tensors and plain values only."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        _refuse_foreign(content, path.stat().st_size)
-    except Exception as error:  # whatever a hostile or damaged file causes; torch's advice would be to trust it
-        raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from error
-    return content
-
-
-def _refuse_foreign(content: Any, file_size: int) -> None:
-    """Raise ValueError for what `snapshot` does not make, and for more than the file has room for.
-
-    Every value that `snapshot` makes takes a byte or more, but a hostile file can hold one list in the next, twice each
-    time, and one number as a tensor of a terabyte.
-    """
-    waiting, n_values, n_bytes = [(content, 1)], 0, 0
-    while waiting:
-        value, depth = waiting.pop()
-        kind = type(value)
-        n_values += 1
-        if kind in (dict, OrderedDict, Counter):
-            children = [*value.keys(), *value.values()]
-        elif kind in (list, tuple):
-            children = value
-        elif isinstance(value, torch.Tensor):
-            if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
-                raise ValueError(f"a tensor of a special kind: {value.layout}, {value.dtype}, {value.device}")
-            n_bytes += value.nbytes
-            children = ()
-        elif kind in PLAIN:
-            children = ()
-        else:
-            raise ValueError(f"a {kind.__name__}")
-        if n_values + len(waiting) + len(children) > file_size or n_bytes > MAX_SHARING * file_size:
-            raise ValueError("it holds more than there is in the file")
-        if depth > MAX_DEPTH:
-            raise ValueError("nested too deeply")
-        waiting += [(child, depth + 1) for child in children]
-
-
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU. Raises UserError when it is missing, damaged or something else."""
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
-    damage = _find_damage(path)
+    damage = find_damage(path)
     if damage:
         raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
     checkpoint = load_plain(path)
@@ -201,22 +156,3 @@ def _newest_first(run_dir: Path) -> list[Path]:
         return -int(epoch[1]) if epoch else {"checkpoint-last.pth": float("-inf")}.get(path.name, 1)
 
     return sorted([*run_dir.glob("checkpoint-*.pth"), *run_dir.glob("model_best.pth")], key=age)
-
-
-def _find_damage(path: Path) -> str | None:
-    """What is wrong with the zip archive that torch.save wrote: every record carries a checksum.
-
-    torch.save compresses nothing and keeps records apart, so that an archive whose records are together larger than
-    the file is a bomb; it is not opened.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            records = archive.infolist()
-            if sum(record.file_size for record in records) > path.stat().st_size:
-                return "its records are larger than the file"
-            if any(record.external_attr & MARKED_AS_FOLDER for record in records):
-                return "a record is marked as a folder"  # torch would leave its tensor unread and say nothing
-            record = archive.testzip()
-    except Exception as error:  # a hostile or damaged file makes zipfile raise many kinds
-        return str(error) or type(error).__name__
-    return f"the checksum of {record} does not match" if record else None
