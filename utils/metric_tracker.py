@@ -60,22 +60,22 @@ class MetricTracker:
         self.names = ["loss", *(metric.__name__ for metric in metrics)]
         self.device = torch.device(device)
         self.skip_bad = skip_bad
+        self._shapes: tuple[torch.Size, torch.Size] | None = None  # of the batches kept
+        self._limit = MAX_BATCHES
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self._pending: list[tuple[float | Tensor, Tensor, Tensor]] = []
-        self._limit = MAX_BATCHES
         # of each group of equally large batches: how large they are, their losses, the metrics' means
         self._groups: list[tuple[int, Values, Values]] = []
         self._epoch: list[tuple[Tensor, Tensor]] = []  # what the per-epoch metrics will see
 
     def update(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
         """Count a batch: its mean loss, the model's output and the target, each (batch, ...)."""
-        if self._pending and (output.shape != self._pending[0][1].shape or target.shape != self._pending[0][2].shape):
+        if (output.shape, target.shape) != self._shapes:
             self._close_group()
-        if not self._pending:
-            self._set_limit(output, target)
+            self._expect(output, target)
         self._pending.append((self._kept(loss), output.detach(), target))
         if len(self._pending) >= self._limit:
             self._close_group()
@@ -84,7 +84,9 @@ class MetricTracker:
         """A tensor's one number or, where reading it would wait for a GPU, a 0-d tensor there."""
         return value.item() if self.device.type == "cpu" else value.detach().to(self.device).reshape(())
 
-    def _set_limit(self, output: Tensor, target: Tensor) -> None:
+    def _expect(self, output: Tensor, target: Tensor) -> None:
+        """Begin a group of batches of these shapes."""
+        self._shapes = output.shape, target.shape
         max_batches = 1 if self.skip_bad else MAX_BATCHES
         self._limit = min(max_batches, MAX_NUMBERS // (output.numel() + target.numel() + 1))
 
@@ -127,7 +129,7 @@ class MetricTracker:
             loss = torch.as_tensor(loss, dtype=torch.float64, device=self.device)
             self._pending.append((self._kept(loss), output.to(self.device), target.to(self.device)))
         if self._pending:
-            self._set_limit(*self._pending[0][1:])
+            self._expect(*self._pending[0][1:])
         self._groups = [
             (int(size), [float(loss) for loss in losses], [float(mean) for mean in means])
             for size, losses, means in state["groups"]
