@@ -118,11 +118,13 @@ class ConfigParser:
         """
         trainable = [p for p in model.parameters() if p.requires_grad]
         entry = self.config["optimizer"]
+        arguments = entry.get("args", {})
         parameters, _ = catalog.definitions(OBJECTS["optimizer"].package)[entry["type"]].parameters
-        decided = entry.get("args", {}).keys() & {"fused", "foreach", "capturable", "differentiable"}
+        decided = arguments.keys() & {"fused", "foreach", "capturable", "differentiable"}
         # torch leaves a fused SGD's momentum uninitialized when fp16's scaler skips the first step
-        is_safe = all(p.is_floating_point() for p in trainable) and self.config["trainer"].get("amp") != "fp16"
-        if is_safe and not decided and "fused" in {p.name for p in parameters}:
+        unsafe = self.config["trainer"].get("amp") == "fp16" and arguments.get("momentum")
+        unsafe = unsafe or not all(p.is_floating_point() for p in trainable)
+        if "fused" in {p.name for p in parameters} and not decided and not unsafe:
             return self.init_obj("optimizer", trainable, fused=True)
         return self.init_obj("optimizer", trainable)
 

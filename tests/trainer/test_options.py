@@ -470,6 +470,7 @@ def optimizer_of(*, amp=None, arch=None, **entry):
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad"])
 def test_an_optimizer_is_fused_where_torch_has_it(name):
     assert optimizer_of(type=name, args={"lr": 0.1}).defaults["fused"] is True
+    assert optimizer_of(type=name, args={"lr": 0.1}, amp="fp16").defaults["fused"] is True
 
 
 @pytest.mark.parametrize(
@@ -479,7 +480,7 @@ def test_an_optimizer_is_fused_where_torch_has_it(name):
         {"type": "Adam", "args": {"lr": 0.1, "fused": False}},
         {"type": "Adam", "args": {"lr": 0.1, "foreach": True}},
         {"type": "SGD", "args": {"lr": 0.1, "differentiable": True}},
-        {"type": "SGD", "args": {"lr": 0.1}, "amp": "fp16"},
+        {"type": "SGD", "args": {"lr": 0.1, "momentum": 0.9}, "amp": "fp16"},
         {"type": "Adam", "args": {"lr": 0.1}, "arch": nn.Linear(2, 2, dtype=torch.complex64)},
     ],
 )
