@@ -35,7 +35,11 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
         add("--bs", "--batch_size", metavar="N", help="short for -s data_loader.args.batch_size=N")
         add("--run-id", metavar="ID", help="the run folder's name (default: the time)")
         add("--check", action="store_true", help="try everything on one batch, write nothing, and stop")
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(
+            f"unknown: {' '.join(unknown)}. A config is named by -c FILE, its keys are set by -s KEY=VALUE ..."
+        )
     if train and not (args.config or args.resume):
         parser.error("say what to train: -c config.json, or -r CHECKPOINT to go on with a run")
     if train and args.run_id is not None:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 import time
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
@@ -16,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from logger.run_log import RunLog
 from utils.checkpoint import load_model, snapshot
 from utils.checkpoint_writer import CheckpointWriter
+from utils.config_keys import check_options
 from utils.distributed import rank
 from utils.errors import TrainingInterrupted, UserError
 from utils.resume import take_over_changes
@@ -44,7 +44,7 @@ class BaseTrainer(ABC):
     tensorboard: write TensorBoard's files too.
     config: a plain dict, kept in the checkpoints.
 
-    Raises ValueError for a monitor that says no mode, and for one that does not fit the scheduler.
+    Raises ValueError for an option out of range, and for a monitor that does not fit the scheduler.
     """
 
     def __init__(
@@ -64,12 +64,13 @@ class BaseTrainer(ABC):
         tensorboard: bool = True,
         config: dict[str, Any] | None = None,
     ):
+        check_options(epochs=epochs, monitor=monitor, early_stop=early_stop, save_period=save_period,
+                      save_every_steps=save_every_steps, keep_last=keep_last, schedule_per=schedule_per,
+                      warmup_steps=warmup_steps, tensorboard=tensorboard)  # fmt: skip
         self.model = model
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.epochs = epochs
-        if not re.fullmatch(r"off|(min|max) \S+", monitor):
-            raise ValueError(f'monitor {monitor!r} is not "off", "min METRIC" or "max METRIC"')
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
         self.early_stop = early_stop
         self.save_period = save_period

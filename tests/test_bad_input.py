@@ -18,6 +18,9 @@ LOADER = CONFIG["data_loader"]["type"]
 SETTINGS = {
     "unknown key": (["extra=1"], ["extra: unknown key", "known are"]),
     "unknown key in a section": (["trainer.epoch=3"], ["trainer.epoch: unknown key, did you mean 'epochs'?"]),
+    "a trainer's key at the top": (["epochs=3"], ["epochs: unknown key, did you mean 'trainer.epochs'?"]),
+    "a loader's argument at the top": (["batch_size=3"], ["did you mean 'data_loader.args.batch_size'?"]),
+    "a key of the top in the trainer": (["trainer.metrics=[]"], ["unknown key, did you mean 'metrics'?"]),
     "unknown key beside type and args": (["arch.arg={}"], ["arch.arg: unknown key, did you mean 'args'?"]),
     "wrong type of value": (["trainer.epochs=three"], ['trainer.epochs: "three" is not an integer >= 1']),
     "a number for a flag": (["trainer.tensorboard=1"], ["trainer.tensorboard: 1 is not true or false"]),
@@ -119,7 +122,7 @@ def test_a_run_id_is_one_folders_name(refused, run_id):
 
 def test_the_command_line_itself(refused):
     assert "say what to train" in refused("train")
-    assert "unrecognized arguments" in refused("train", "-c", "config.json", "--epochs", "3")
+    assert "unknown: --epochs 3. A config is named by -c FILE" in refused("train", "-c", "config.json", "--epochs", "3")
     assert "-r/--resume" in refused("test")
     assert "give one of them" in refused("train", "-r", "x", "--run-id", "y")
     assert "unknown device" in refused("train", "-c", "config.json", "-d", "tpu")

@@ -17,6 +17,7 @@ from base import BaseDataLoader, BaseTrainer
 from utils.batch import n_samples, split_batch, to_channels_last
 from utils.checkpoint import load_model, trained_weights
 from utils.compilation import Compilation
+from utils.config_keys import check_options
 from utils.distributed import world_size
 from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker, compare
@@ -73,6 +74,8 @@ class Trainer(BaseTrainer):
         **options: Any,
     ):
         super().__init__(model, optimizer, lr_scheduler, **options)
+        check_options(accumulate=accumulate, amp=amp, channels_last=channels_last, clip_grad_norm=clip_grad_norm,
+                      compile=compile, ema=ema, on_nan=on_nan, threads=threads)  # fmt: skip
         self.criterion = criterion
         self.data_loader = data_loader
         self.valid_data_loader = valid_data_loader

@@ -191,10 +191,17 @@ def _check_monitor(config: dict[str, Any]) -> list[str]:
 
 def _unknown_keys(prefix: str, place: dict[str, Any], known: list[str], what: str = "key") -> list[str]:
     return [
-        f"{prefix}{escape(key[:60])}: unknown {what}{did_you_mean(key, known)}; known are {', '.join(known) or 'none'}"
+        f"{prefix}{escape(key[:60])}: unknown {what}{_elsewhere(prefix, key) or did_you_mean(key, known)}; known are "
+        f"{', '.join(known) or 'none'}"
         for key in place
         if key not in known
     ]
+
+
+def _elsewhere(prefix: str, key: str) -> str:
+    """ ", did you mean 'trainer.epochs'?" if that is where the key would be right."""
+    paths = [path for path in (*KEYS, *OBJECTS, *RANGES) if path.split(".")[-1] == key and path != f"{prefix}{key}"]
+    return f", did you mean {paths[0]!r}?" if paths else ""
 
 
 def _show(value: Any) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 REQUIRED = object()
@@ -32,11 +33,11 @@ class Object:
 
 
 def _integer(minimum: int, maximum: float = float("inf")) -> Test:
-    return lambda v: type(v) is int and minimum <= v <= maximum
+    return lambda v: isinstance(v, Integral) and not isinstance(v, bool) and minimum <= v <= maximum
 
 
 def _number(test: Test) -> Test:
-    return lambda v: type(v) in (int, float) and test(v)
+    return lambda v: isinstance(v, Real) and not isinstance(v, bool) and test(v)
 
 
 def _one_of(*values: Any) -> Test:
@@ -104,6 +105,17 @@ KEYS = {
     "trainer.on_nan": Key('"stop" or "skip"', _one_of("stop", "skip"), "stop"),
 }
 NOT_FOR_TRAINER = ("type", "args", "save_dir", "verbosity")  # keys of the trainer's section that train.py reads itself
+
+
+def check_options(**options: Any) -> None:
+    """Raise ValueError for values that a trainer's options may not have, from a config or from a notebook."""
+    keys = {name: KEYS[name if name in KEYS else f"trainer.{name}"] for name in options}
+    wrong = [
+        f"{name} is {options[name]!r}, not {key.accepted}" for name, key in keys.items() if not key.test(options[name])
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+
 
 OBJECTS = {
     "arch": Object("model", "BaseModel"),

@@ -30,8 +30,6 @@ class Schedule:
         n_done: Callable[[], int],
         monitor: str,
     ):
-        if per not in ("epoch", "step"):
-            raise ValueError(f'schedule_per {per!r} is not "epoch" or "step"')
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.per = per

@@ -3,11 +3,13 @@
 import itertools
 import math
 import os
+import re
 import shutil
 import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -552,8 +554,6 @@ def test_faults_of_ones_own_classes_are_named():
     trainer.metrics = [per_sample]
     with pytest.raises(ValueError, match=r"the metric per_sample gave a tensor of shape \(16,\), not one number"):
         trainer.evaluate(trainer.valid_data_loader)
-    with pytest.raises(ValueError, match="'minimum val_loss' is not"):
-        make_trainer(monitor="minimum val_loss")
     with pytest.raises(TypeError, match=r"make a base\.BaseDataLoader of its dataset"):
         Trainer(Net(), None, data_loader=torch.utils.data.DataLoader(NoisyDataset()))
 
@@ -584,3 +584,23 @@ def test_the_trainer_reads_every_training_sample_once_an_epoch():
     trainer = make_trainer()
     seen = torch.cat([data for data, _ in itertools.chain(trainer.data_loader, trainer.valid_data_loader)])
     assert len(seen.unique(dim=0)) == 90
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"monitor": "minimum val_loss"}, {"monitor": None}, {"epochs": 0}, {"epochs": 2.5}, {"early_stop": -1},
+        {"save_period": 0}, {"save_every_steps": True}, {"keep_last": 0}, {"schedule_per": "batch"},
+        {"warmup_steps": -1}, {"accumulate": 0}, {"amp": "half"}, {"clip_grad_norm": 0}, {"ema": 1},
+        {"on_nan": "go on"}, {"compile": "yes"}, {"channels_last": 1}, {"tensorboard": None}, {"threads": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_option_that_a_config_could_not_have_is_refused_in_a_notebook_too(option):
+    [(name, value)] = option.items()
+    with pytest.raises(ValueError, match=rf"^{name} is {re.escape(repr(value))}, not "):
+        make_trainer(**option)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert make_trainer(epochs=np.int64(3), clip_grad_norm=np.float32(0.5)).epochs == 3
