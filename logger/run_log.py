@@ -3,9 +3,7 @@
 import json
 import logging
 import math
-from collections import deque
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from utils.files import write_atomically
@@ -17,7 +15,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make an e
 
 
 class RunLog:
-    """Writes one record per epoch; use it in a `with` block. One thread may write while another flushes.
+    """Writes one record per epoch; use it in a `with` block.
 
     run_dir: the run's folder; None: only the lines.
     first_epoch: epochs done before. Records of later epochs, left by a run that was killed, are removed.
@@ -31,8 +29,7 @@ class RunLog:
         self._period = math.ceil(epochs / MAX_POINTS)
         self._file = None
         self._writer = None
-        self._waiting: deque[dict[str, Any]] = deque()  # records that are not in the files yet
-        self._flushing = Lock()
+        self._waiting: list[dict[str, Any]] = []  # records that are not in the files yet
         self._unwritten = b""  # lines that a full disk has not taken yet
         if run_dir is None:
             return
@@ -70,12 +67,11 @@ class RunLog:
         """
         if self._file is None:
             return
-        with self._flushing:
-            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            self._write_tensorboard([record for record in waiting if self._is_shown(record["epoch"])])
-            self._unwritten += "".join(_to_json(record) + "\n" for record in waiting).encode()
-            while self._unwritten:
-                self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
+        waiting, self._waiting = self._waiting, []
+        self._write_tensorboard([record for record in waiting if self._is_shown(record["epoch"])])
+        self._unwritten += "".join(_to_json(record) + "\n" for record in waiting).encode()
+        while self._unwritten:
+            self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
     def _write_tensorboard(self, records: list[dict[str, Any]]) -> None:
         if not self._tensorboard:

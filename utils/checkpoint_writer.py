@@ -32,7 +32,7 @@ class CheckpointWriter:
     keep_last: how many checkpoint-epoch<N>.pth are kept, older ones are deleted; None: all.
     weights: names in the state's "model". A state in which one of these is NaN or infinite is not written: the files of
         the one before stay.
-    before_save: called by the thread before it writes a checkpoint, for logs that must not be behind it.
+    before_save: called before a checkpoint is written, for logs that must not be behind it.
 
     Epochs can take less than a millisecond. Then the best state waits in memory for the next save, and a kill costs no
     more than SAVE_SECONDS of training, which the resumed run does again, bit by bit. Of the random generators such a
@@ -141,15 +141,14 @@ class CheckpointWriter:
         """Hand a snapshot to the thread."""
         self._saving_best, self._best = self._best, None
         self._saved_at = time.monotonic()
-        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._saving = self._thread.submit(self._save, state, self._saving_best, epoch)
-
-    def _save(self, state: State, best: State | None, epoch: int | None) -> OSError | None:
         try:
             self.before_save()
         except OSError as error:  # a checkpoint that the logs are behind would leave a gap in them
-            return error
-        return self._write(self.run_dir, state, best, epoch)
+            self._saving = Future()
+            self._saving.set_result(error)
+            return
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._saving = self._thread.submit(self._write, self.run_dir, state, self._saving_best, epoch)
 
     def _is_done(self) -> bool:
         return self._saving is not None and self._saving.done()
