@@ -108,13 +108,14 @@ class Trainer(BaseTrainer):
 
     def train(self, run_dir: Path | None = None) -> None:
         self.model.train()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        elif self.device.type == "cpu":
-            choose_threads(self.model)
-        with ExitStack() as stack:  # which closes every loader, even if closing another raises
+        with ExitStack() as stack:  # it tidies up even if an earlier part of that raises
             for loader in filter(None, (self.data_loader, self.valid_data_loader)):
                 stack.callback(loader.close)
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            if self.threads is not None:
+                torch.set_num_threads(self.threads)
+            elif self.device.type == "cpu":
+                choose_threads(self.model, self._use_threads)
             super().train(run_dir)
 
     # ---------------------------------------------------------------------------------- from the inside out
@@ -224,6 +225,10 @@ class Trainer(BaseTrainer):
             self.model.train(was_training)
             self.model = trained
 
+    def _use_threads(self, n_threads: int) -> None:
+        self.threads = n_threads
+        torch.set_num_threads(n_threads)
+
     def _numbers_of_options(self) -> dict[str, float]:
         numbers = {}
         if self.skipping is not None:
@@ -255,7 +260,7 @@ class Trainer(BaseTrainer):
         state = super().state_dict()
         state["train_metrics"] = self.train_metrics.state_dict()
         state["n_parts"] = self.n_parts
-        state["threads"] = torch.get_num_threads() if self.step > 0 else self.threads  # chosen by the first step
+        state["threads"] = self.threads
         state["scaler"] = self.scaler.state_dict()
         if self.skipping is not None:
             state["n_skipped"] = self.skipping.n_skipped

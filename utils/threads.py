@@ -1,6 +1,7 @@
 """How many CPU threads are worth their while."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,14 +14,15 @@ WORTH = 20_000_000
 logger = logging.getLogger(__name__)
 
 
-def choose_threads(model: nn.Module) -> None:
-    """Set the number of CPU threads by the work of the model's next forward pass.
+def choose_threads(model: nn.Module, use: Callable[[int], None]) -> None:
+    """Call `use` with the number of CPU threads for a model: 1, or as many as torch uses now if there is work for them.
 
-    To 1, or to as many as torch uses now. The work is the multiplications of the linear, convolutional and recurrent
-    layers. Counted, not timed: the number of threads changes how sums are rounded, and the same run shall give the same
-    result whatever else the machine is doing.
+    The work is the multiplications of the linear, convolutional and recurrent layers in the model's next forward pass,
+    at the end of which `use` is called. Counted, not timed: the number of threads changes how sums are rounded, and the
+    same run shall give the same result whatever else the machine is doing.
     """
     if torch.get_num_threads() == 1:
+        use(1)
         return
     counted: list[int] = []
 
@@ -30,9 +32,9 @@ def choose_threads(model: nn.Module) -> None:
     def choose(*_: Any) -> None:
         for hook in hooks:
             hook.remove()
-        if sum(counted) < WORTH:
-            torch.set_num_threads(1)
-        logger.info("CPU threads: %d, chosen by the work of a step.", torch.get_num_threads())
+        n_threads = torch.get_num_threads() if sum(counted) >= WORTH else 1
+        logger.info("CPU threads: %d, chosen by the work of a step.", n_threads)
+        use(n_threads)
 
     kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase
     hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, kinds)]

@@ -498,6 +498,15 @@ def two_threads():
     torch.set_num_threads(1)
 
 
+class ThreadsTrainer(Trainer):
+    """Notes how many threads there are after each step."""
+
+    def train_step(self, batch):
+        result = super().train_step(batch)
+        self.threads_seen = [*vars(self).get("threads_seen", []), torch.get_num_threads()]
+        return result
+
+
 def layer(kind):
     class Layer(nn.Module):
         def __init__(self):
@@ -529,10 +538,14 @@ def test_threads_are_chosen_by_the_work_of_a_step_and_kept(model, shape, n_threa
         whole = layer(model)
         loader = BaseDataLoader(InMemoryDataset(torch.randn(shape), torch.zeros(shape[0], 1)), 64)
         optimizer = torch.optim.SGD(whole.parameters(), 1e-3)
-        return Trainer(whole, lambda output, target: output.mean(), [], optimizer, loader, tensorboard=False, epochs=1)
+        return ThreadsTrainer(
+            whole, lambda output, target: output.mean(), [], optimizer, loader, tensorboard=False, epochs=1
+        )
 
-    make_one().train(tmp_path)
-    assert torch.get_num_threads() == n_threads
+    trainer = make_one()
+    trainer.train(tmp_path)
+    assert set(trainer.threads_seen) == {n_threads}
+    assert torch.get_num_threads() == 2  # for what else the process does
     checkpoint = load_checkpoint(tmp_path / "checkpoint-last.pth")
     assert checkpoint["threads"] == n_threads
 
@@ -541,17 +554,19 @@ def test_threads_are_chosen_by_the_work_of_a_step_and_kept(model, shape, n_threa
     resumed.epochs = 2
     resumed.resume(checkpoint)
     resumed.train()
-    assert torch.get_num_threads() == n_threads
+    assert set(resumed.threads_seen) == {n_threads}
+    assert torch.get_num_threads() == 3 - n_threads
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_threads_that_are_given_are_used_and_win_on_resume(tmp_path):
-    make(threads=1, config={"threads": 1}).train(tmp_path)
-    assert torch.get_num_threads() == 1
-    resumed = make(threads=2, config={"threads": 2}, epochs=3)
+    trainer = make(ThreadsTrainer, threads=1, config={"threads": 1})
+    trainer.train(tmp_path)
+    assert set(trainer.threads_seen) == {1}
+    resumed = make(ThreadsTrainer, threads=2, config={"threads": 2}, epochs=3)
     resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))
     resumed.train()
-    assert torch.get_num_threads() == resumed.threads == 2
+    assert set(resumed.threads_seen) == {resumed.threads} == {2}
 
 
 def test_a_number_of_parts_that_is_given_on_resume_wins(tmp_path):
