@@ -60,8 +60,8 @@ class ConfigParser:
     """A checked config, and the objects it names.
 
     where: what to call the config in an error.
-    may_download: False keeps what the config names from fetching anything. So it is for a config out of a checkpoint,
-        which may be a stranger's, and would choose the folder that is written to.
+    may_download: False: nothing that the config names may fetch files. For a config out of a checkpoint, which may be
+        a stranger's: it would choose the folder into which they go.
 
     `config` is the plain dict with its defaults filled in; `args` the command line; `checkpoint` the loaded checkpoint
     when one was given, and `resume` its path. Raises ConfigError with every fault at once.
@@ -164,7 +164,7 @@ class ConfigParser:
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call a constructor; what it raises because of the config's arguments becomes a ConfigError.
 
-    RuntimeError is torch's word for a tensor that cannot be. Its own optimizers and schedulers raise anything.
+    RuntimeError is torch's word for a tensor that cannot be; torch's optimizers and schedulers raise anything.
     """
     try:
         return build(*args, **kwargs)

@@ -24,6 +24,7 @@ from utils.config_keys import (
 from utils.errors import did_you_mean, escape
 
 MISSING = object()
+AT_EVERY_ENTRY = ("trainer.type", "trainer.args")
 SECTIONS = [*OBJECTS, *(key for key in KEYS if "." not in key), "trainer"]
 TRAINER_KEYS = [key.removeprefix("trainer.") for key in KEYS if key.startswith("trainer.")]
 
@@ -41,11 +42,12 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
 
 def find_faults(config: dict[str, Any]) -> list[str]:
     """Every fault of a complete config, each a line: the key's path, what is wrong, what is right."""
-    faults = _unknown_keys("", config, SECTIONS)
+    places = _places(config)
+    faults = _unknown_keys("", config, SECTIONS, places)
     if not isinstance(config["trainer"], dict):
         faults.append(f"trainer: {_show(config['trainer'])} is not an object")
         config = config | {"trainer": complete({})["trainer"] | {"epochs": 1}}
-    faults += _unknown_keys("trainer.", config["trainer"], TRAINER_KEYS)
+    faults += _unknown_keys("trainer.", config["trainer"], TRAINER_KEYS, places)
     for path, key in KEYS.items():
         faults += _check_value(path, key, _value_at(path, config))
     for path, expected in OBJECTS.items():
@@ -103,7 +105,7 @@ def _check_object(path: str, entry: Any, expected: Object) -> list[str]:
     if not isinstance(entry, dict):
         form = 'a name or {"type": ..., "args": {...}}' if expected.plain_name else '{"type": ..., "args": {...}}'
         return [f"{path}: {_show(entry)} is not {form}"]
-    faults = _unknown_keys(f"{path}.", entry, ["type", "args"])
+    faults = _unknown_keys(f"{path}.", entry, ["type", "args"], _argument_places(path, entry, expected))
     arguments = entry.get("args", {})
     if not isinstance(arguments, dict):
         faults.append(f"{path}.args: {_show(arguments)} is not an object")
@@ -141,12 +143,14 @@ def _check_arguments(
     if not is_open:
         sayable = [parameter.name for parameter in parameters if catalog.fits_json(parameter.annotation)]
         unknown = {argument: None for argument in arguments if argument not in known}
-        faults = _unknown_keys(f"{path}.", unknown, sayable, f"argument of {name}")
+        faults = _unknown_keys(f"{path}.", unknown, sayable, what=f"argument of {name}")
     for parameter in parameters:
         place, value = f"{path}.{parameter.name}", arguments.get(parameter.name, MISSING)
         if value is MISSING:
             faults += [f"{place}: missing; {name} needs it"] if parameter.required else []
-        elif place not in RANGES and not catalog.accepts(parameter.annotation, value):
+        elif place in RANGES and not RANGES[place].test(value):
+            continue  # its own message is clearer
+        elif not catalog.accepts(parameter.annotation, value):
             faults.append(f"{place}: {_show(value)} is not {catalog.unparse(parameter.annotation)}")
     return faults
 
@@ -189,19 +193,33 @@ def _check_monitor(config: dict[str, Any]) -> list[str]:
     return [f"trainer.monitor: {_show(name)} is not logged{did_you_mean(name, logged)}; logged are {', '.join(logged)}"]
 
 
-def _unknown_keys(prefix: str, place: dict[str, Any], known: list[str], what: str = "key") -> list[str]:
-    return [
-        f"{prefix}{escape(key[:60])}: unknown {what}{_elsewhere(prefix, key) or did_you_mean(key, known)}; known are "
-        f"{', '.join(known) or 'none'}"
-        for key in place
-        if key not in known
-    ]
+def _unknown_keys(
+    prefix: str, place: dict[str, Any], known: list[str], places: dict[str, str] | None = None, what: str = "key"
+) -> list[str]:
+    """places: where keys that are unknown here would be right."""
+    faults = []
+    for key in place:
+        if key not in known:
+            right_place = f", did you mean {places[key]!r}?" if places and key in places else ""
+            hint = did_you_mean(key, known) or right_place
+            all_known = ", ".join(known) or "none"
+            faults.append(f"{prefix}{escape(key[:60])}: unknown {what}{hint}; known are {all_known}")
+    return faults
 
 
-def _elsewhere(prefix: str, key: str) -> str:
-    """ ", did you mean 'trainer.epochs'?" if that is where the key would be right."""
-    paths = [path for path in (*KEYS, *OBJECTS, *RANGES) if path.split(".")[-1] == key and path != f"{prefix}{key}"]
-    return f", did you mean {paths[0]!r}?" if paths else ""
+def _places(config: dict[str, Any]) -> dict[str, str]:
+    """Where the config's keys, and the arguments of the types it names, stand: "epochs" -> "trainer.epochs"."""
+    places: dict[str, str] = {}
+    for path, expected in reversed(OBJECTS.items()):
+        places |= _argument_places(path, config.get(path), expected)
+    return places | {key.removeprefix("trainer."): key for key in (*OBJECTS, *KEYS) if key not in AT_EVERY_ENTRY}
+
+
+def _argument_places(path: str, entry: Any, expected: Object) -> dict[str, str]:
+    name = entry.get("type") if isinstance(entry, dict) else None
+    definition = catalog.definitions(expected.package).get(name) if isinstance(name, str) else None
+    parameters = definition.parameters[0][expected.n_given :] if definition else []
+    return {parameter.name: f"{path}.args.{parameter.name}" for parameter in parameters}
 
 
 def _show(value: Any) -> str:

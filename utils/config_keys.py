@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 REQUIRED = object()
@@ -33,11 +32,11 @@ class Object:
 
 
 def _integer(minimum: int, maximum: float = float("inf")) -> Test:
-    return lambda v: isinstance(v, Integral) and not isinstance(v, bool) and minimum <= v <= maximum
+    return lambda v: type(v) is int and minimum <= v <= maximum
 
 
 def _number(test: Test) -> Test:
-    return lambda v: isinstance(v, Real) and not isinstance(v, bool) and test(v)
+    return lambda v: isinstance(v, int | float) and not isinstance(v, bool) and test(v)
 
 
 def _one_of(*values: Any) -> Test:
