@@ -20,7 +20,6 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
-        self._noted = 0
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
@@ -28,6 +27,7 @@ class StopSignals:
     def __exit__(self, *exception: Any) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._before, self._noted = {}, 0
 
     def obey(self) -> None:
         """Raise TrainingInterrupted if one was noted. Several processes agree on it: all of them have to ask."""
