@@ -102,7 +102,7 @@ class BaseDataLoader(DataLoader):
 
     @property
     def n_samples(self) -> int:
-        """How many samples a pass yields on this process, a dropped last batch included."""
+        """How many samples a pass takes on this process; `drop_last` leaves the last few of them out."""
         return self.sampler.n_samples
 
     def set_position(self, epoch: int, batch: int = 0) -> None:

@@ -14,7 +14,10 @@ class BaseModel(nn.Module, ABC):
         """The model's output for a batch of inputs."""
 
     def example_input(self, data: Tensor) -> Tensor:
-        """What `forward` takes, as long as a batch of the data: the data. An export asks; override it if it is else."""
+        """An input for `forward`, made from a batch of the loader's data: the data. An export needs one.
+
+        Override it where the input is something else, as a generator's noise.
+        """
         return data
 
     def __str__(self) -> str:

@@ -17,7 +17,8 @@ def name_overfitting(run_dir: Path, monitor: str) -> None:
     if not records:
         return
     last, lowest = records[-1], min(records, key=lambda record: record["val_loss"])
-    if last["loss"] < NEAR_ZERO * last["val_loss"] and last["val_loss"] > RISE * lowest["val_loss"]:
+    has_learned = 0 <= last["loss"] < records[0]["loss"] and lowest["val_loss"] > 0
+    if has_learned and last["loss"] < NEAR_ZERO * last["val_loss"] and last["val_loss"] > RISE * lowest["val_loss"]:
         logger.warning(
             "Overfitting: the training loss is %.3g, but val_loss rose from %.3g in epoch %d to %.3g. More data, "
             "augmentation, dropout, weight_decay or fewer epochs (early_stop) help%s.",

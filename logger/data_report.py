@@ -69,7 +69,7 @@ def _describe_classes(target: Tensor) -> str:
 
 def _judge_data(data: Tensor) -> list[str]:
     advice = []
-    if not data.is_floating_point():
+    if data.dtype not in (torch.float32, torch.float16, torch.bfloat16):
         advice.append(f"the data are {data.dtype}, which most layers refuse; convert them in the dataset's transform.")
     n_bad = int((~data.isfinite()).reshape(len(data), -1).any(dim=1).sum())
     if n_bad:

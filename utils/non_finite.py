@@ -78,8 +78,8 @@ class SkippingStep:
 
 def divergence(epoch: int, step: int, lr: float) -> UserError:
     """What to say of a loss that is NaN or infinite from a step on."""
+    intact = " The checkpoints of earlier epochs are intact." if epoch > 1 else ""
     return UserError(
         f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate {lr:g}. Try a tenth of "
-        "it (--lr), look for NaN or very large values in the data, or scale the features. The checkpoints of earlier "
-        "epochs are intact."
+        f"it (--lr), look for NaN or very large values in the data, or scale the features.{intact}"
     )
