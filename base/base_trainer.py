@@ -69,7 +69,6 @@ class BaseTrainer(ABC):
                       warmup_steps=warmup_steps, tensorboard=tensorboard)  # fmt: skip
         self.model = model
         self.optimizer = optimizer
-        self.lr_scheduler = lr_scheduler
         self.epochs = epochs
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
         self.early_stop = early_stop
@@ -91,6 +90,11 @@ class BaseTrainer(ABC):
         self.run_dir: Path | None = None
         self.writer: CheckpointWriter | None = None
         self.stop_signals = StopSignals()
+
+    @property
+    def lr_scheduler(self) -> LRScheduler | None:
+        """torch's scheduler, which `schedule` steps."""
+        return self.schedule.lr_scheduler
 
     @abstractmethod
     def _train_epoch(self, epoch: int) -> dict[str, float]:
@@ -161,7 +165,7 @@ class BaseTrainer(ABC):
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
         self.batch = 0
-        lr = self.schedule.lr()
+        lr = self.schedule.lr(self.optimizer)
         is_best = self._judge(log)
         self.schedule.end_epoch(log)
         self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)

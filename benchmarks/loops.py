@@ -43,6 +43,7 @@ def by_hand(workload: Workload, device: str = "cpu") -> float:
     """
     config = ConfigParser(workload.settings)
     torch.manual_seed(config["seed"])
+    torch.backends.cudnn.deterministic = False  # torch's default, which the template's seeding changes
     data, target = (part.to(device) for part in all_samples(workload))
     model = make_model(workload, config).to(device).train()
     forward, criterion = model, config.init_ftn("loss")

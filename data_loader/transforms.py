@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from utils.batch import to_device
 from utils.errors import did_you_mean
 
 
@@ -24,7 +25,8 @@ class Normalize:
         self.mean, self.std = (torch.tensor(value, dtype=torch.float32).view(-1, 1, 1) for value in (mean, std))
 
     def __call__(self, images: Tensor) -> Tensor:
-        self.mean, self.std = self.mean.to(images.device), self.std.to(images.device)  # copied once
+        if self.mean.device != images.device:
+            self.mean, self.std = to_device([self.mean, self.std], images.device)
         return images.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
 
 

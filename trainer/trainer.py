@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
@@ -21,10 +20,11 @@ from utils.config_keys import check_options
 from utils.distributed import world_size
 from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker, compare
+from utils.moving_average import MovingAverage
 from utils.non_finite import SkippingStep, divergence
-from utils.out_of_memory import more_parts
+from utils.out_of_memory import out_of_memory_elsewhere, smaller_part
 from utils.seed import random_state, set_random_state
-from utils.threads import choose_threads
+from utils.threads import choosing_threads, using_threads
 
 BAR_SECONDS = 0.5  # an epoch shorter than this needs no progress bar, which would cost it 0.2 milliseconds
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,14 +42,14 @@ class Trainer(BaseTrainer):
     optimizer, data_loader: None if the trainer shall only evaluate.
     valid_data_loader: evaluated after each epoch; its metrics are logged as val_<name>.
     accumulate: work through each batch in so many parts and add up their gradients: less memory, the same step but for
-        a batch norm, which sees a part at a time. When memory does not suffice, the trainer doubles it by itself.
+        a batch norm, which sees a part at a time. When memory does not suffice, the trainer halves the parts itself.
     amp: "bf16" or "fp16": compute in half precision where torch holds it to be safe; None: in the model's own.
     channels_last: keep images with their channels last in memory, which is faster for convolutions on a GPU.
     clip_grad_norm: scale the gradients down to this norm, all together, when theirs is larger; None: never.
     compile: see Compilation.
     ema: evaluate, and keep in checkpoints, a moving average of the weights with this decay, such as 0.999; None: none.
     on_nan: "stop" the training when the loss is NaN or infinite, or "skip" every step whose gradients are.
-    threads: CPU threads; None: see choose_threads.
+    threads: CPU threads; None: see choosing_threads.
     options: those of BaseTrainer.
     """
 
@@ -83,7 +83,7 @@ class Trainer(BaseTrainer):
         self._check_loaders()
         self._check_schedule()
 
-        self.n_parts = accumulate
+        self.part_size = None if accumulate == 1 or data_loader is None else -(-data_loader.batch_size // accumulate)
         self.amp = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp else nullcontext()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "fp16")  # disabled, it only hands on
         self.channels_last = channels_last
@@ -94,7 +94,7 @@ class Trainer(BaseTrainer):
         self.skipping = SkippingStep(model, optimizer) if on_nan == "skip" else None
         self.ema = None
         if ema is not None and optimizer is not None:
-            self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True)
+            self.ema = MovingAverage(model, ema)
         self.threads = threads
 
         self.metrics = list(metrics)
@@ -104,19 +104,18 @@ class Trainer(BaseTrainer):
     @property
     def evaluated_model(self) -> nn.Module:
         """The model that `evaluate` runs: the moving average, if there is one."""
-        return self.model if self.ema is None else self.ema.module
+        return self.model if self.ema is None else self.ema.model
 
     def train(self, run_dir: Path | None = None) -> None:
         self.model.train()
         with ExitStack() as stack:  # it tidies up even if an earlier part of that raises
             for loader in filter(None, (self.data_loader, self.valid_data_loader)):
                 stack.callback(loader.close)
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            if self.threads is not None:
-                torch.set_num_threads(self.threads)
-            elif self.device.type == "cpu":
-                choose_threads(self.model, self._use_threads)
-            super().train(run_dir)
+            stack.enter_context(using_threads(self.threads))
+            try:
+                super().train(run_dir)
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory_elsewhere(self.step) from error
 
     # ---------------------------------------------------------------------------------- from the inside out
 
@@ -155,13 +154,13 @@ class Trainer(BaseTrainer):
             self.skipping.remember()
         while True:
             try:
-                if self.n_parts == 1:
+                if self.part_size is None:
                     return self._forward_backward(batch)
-                results = [self._forward_backward(part, share) for part, share in split_batch(batch, self.n_parts)]
+                results = [self._forward_backward(part, share) for part, share in split_batch(batch, self.part_size)]
                 losses, outputs, targets = zip(*results, strict=True)
                 return sum(losses), torch.cat(outputs), torch.cat(targets)
             except torch.OutOfMemoryError:
-                self.n_parts = more_parts(self.n_parts, n_samples(batch), self.step + 1)
+                self.part_size = smaller_part(self.part_size, n_samples(batch), self.step + 1)
             self.zero_grad()  # only here is the memory of the pass that failed free: the exception held it
 
     def _forward_backward(self, batch: tuple[Tensor, Tensor], share: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -178,9 +177,9 @@ class Trainer(BaseTrainer):
         for batch in self._batches(self.data_loader, epoch):
             if self.compilation is not None:
                 self.compilation.before_step(self.step)
-            loss, output, target = self.train_step(batch)
+            loss, output, target = self._first_step(batch) if self.threads is None else self.train_step(batch)
             if self.ema is not None:
-                self.ema.update_parameters(self.model)
+                self.ema.update(self.model, is_first=self.step == 0)
             self.train_metrics.update(loss, output, target)
             self.end_step()
         log = self.train_metrics.compute()
@@ -225,9 +224,11 @@ class Trainer(BaseTrainer):
             self.model.train(was_training)
             self.model = trained
 
-    def _use_threads(self, n_threads: int) -> None:
-        self.threads = n_threads
-        torch.set_num_threads(n_threads)
+    def _first_step(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        with choosing_threads(self.model, self.device):
+            result = self.train_step(batch)
+        self.threads = torch.get_num_threads()
+        return result
 
     def _numbers_of_options(self) -> dict[str, float]:
         numbers = {}
@@ -259,13 +260,13 @@ class Trainer(BaseTrainer):
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         state["train_metrics"] = self.train_metrics.state_dict()
-        state["n_parts"] = self.n_parts
+        state["part_size"] = self.part_size
         state["threads"] = self.threads
         state["scaler"] = self.scaler.state_dict()
         if self.skipping is not None:
             state["n_skipped"] = self.skipping.n_skipped
         if self.ema is not None:
-            state["ema"] = self.ema.module.state_dict()
+            state["ema"] = self.ema.model.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -273,15 +274,14 @@ class Trainer(BaseTrainer):
         if not 0 <= self.batch <= len(self.data_loader):
             raise UserError(f"the checkpoint says batch {self.batch} of an epoch that has {len(self.data_loader)}")
         self.train_metrics.load_state_dict(state["train_metrics"])
-        self.n_parts = state["n_parts"]
+        self.part_size = state["part_size"]
         self.threads = state["threads"]
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         if self.skipping is not None and "n_skipped" in state:
             self.skipping.n_skipped.copy_(state["n_skipped"])
         if self.ema is not None:
-            load_model(self.ema.module, trained_weights(state))
-            self.ema.n_averaged.fill_(self.step)
+            load_model(self.ema.model, trained_weights(state))
         if self.compilation is not None:
             self.compilation.resume(self.step)
         self._check_schedule()
@@ -294,7 +294,6 @@ class Trainer(BaseTrainer):
         placed = map(to_channels_last, batches) if self.channels_last else batches
         if not self.shows_progress or self.epoch_seconds < BAR_SECONDS:
             return placed
+        title, n_done = ("evaluate", 0) if epoch is None else (f"epoch {epoch}/{self.epochs}", self.batch)
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
-        if epoch is None:
-            return tqdm(placed, "evaluate", total, leave=False)
-        return tqdm(placed, f"epoch {epoch}/{self.epochs}", total, initial=self.batch, leave=False)
+        return tqdm(placed, title, total, initial=n_done, leave=False)

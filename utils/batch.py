@@ -1,5 +1,6 @@
 """Batches: tensors in tuples, lists and dicts."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,10 +42,10 @@ def n_samples(batch: Any) -> int:
     return sizes[0]
 
 
-def split_batch(batch: Any, n_parts: int) -> Iterator[tuple[Any, float]]:
-    """A batch in up to so many parts, as equal as can be, each with its share of the samples."""
+def split_batch(batch: Any, part_size: int) -> Iterator[tuple[Any, float]]:
+    """A batch in as few parts as have at most so many samples, as equal as can be, each with its share of them."""
     n_all = n_samples(batch)
-    n_parts = min(n_parts, n_all)
+    n_parts = math.ceil(n_all / part_size)
     for i in range(n_parts):
         part = slice(i * n_all // n_parts, (i + 1) * n_all // n_parts)
         yield _samples(batch, part, n_all), (part.stop - part.start) / n_all

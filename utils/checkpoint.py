@@ -37,7 +37,7 @@ CONTENT = {
     "step": _is_count,
     "best": lambda v: v is None or (type(v) in (int, float) and -math.inf < v < math.inf),
     "epochs_since_best": _is_count,
-    "n_parts": _is_count,
+    "part_size": lambda v: v is None or (_is_count(v) and v > 0),
     "threads": lambda v: v is None or _is_count(v, MAX_THREADS),
 }
 logger = logging.getLogger(__name__)

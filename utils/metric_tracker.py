@@ -38,7 +38,7 @@ def compare(key: str, function: Metric, output: Tensor, target: Tensor) -> Any:
         shapes = [list(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in (output, target)]
         raise UserError(
             f"{key}: {name} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}: "
-            f"{str(error).rstrip('.')}. The last size of arch is the number of classes or values to predict"
+            f"{str(error).rstrip('.')}. If it is the shapes: the last size of arch is the number of classes or values"
         ) from error
 
 

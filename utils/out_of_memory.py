@@ -4,20 +4,28 @@ import logging
 
 from utils.errors import UserError
 
+ADVICE = "Try a smaller model or smaller inputs, trainer.amp=bf16, or a device with more memory (-d)."
 logger = logging.getLogger(__name__)
 
 
-def more_parts(n_parts: int, n_samples: int, step: int) -> int:
-    """Twice as many parts for a batch of so many samples, after `step` ran out of memory with `n_parts`.
+def smaller_part(part_size: int | None, n_samples: int, step: int) -> int:
+    """Half the size of the parts in which `step` worked through a batch of so many samples when memory ran out.
 
-    Raises UserError when the parts are single samples already.
+    part_size: the largest part; None: the whole batch.
+    Raises UserError when the parts were single samples.
     """
-    if n_parts >= n_samples:
-        raise UserError(
-            f"out of memory in step {step} even with one sample at a time. Try a smaller model or smaller inputs, "
-            "trainer.amp=bf16, or a device with more memory (-d)."
-        )
-    n_parts = min(2 * n_parts, n_samples)
-    logger.warning("Out of memory in step %d: from here on, each batch is worked through in %d parts of at most "
-                   "%d samples.", step, n_parts, -(-n_samples // n_parts))  # fmt: skip
-    return n_parts
+    size = min(part_size or n_samples, n_samples)
+    if size == 1:
+        raise UserError(f"out of memory in step {step} even with one sample at a time. {ADVICE}")
+    size = (size + 1) // 2
+    logger.warning("Out of memory in step %d: from here on, batches are worked through in parts of at most %d "
+                   "samples.", step, size)  # fmt: skip
+    return size
+
+
+def out_of_memory_elsewhere(step: int) -> UserError:
+    """What to say of memory that ran out where a part of a batch would not help."""
+    return UserError(
+        f"out of memory after step {step}, not in a step's forward or backward pass but in the optimizer, a metric, a "
+        f"validation or a train_step of one's own. Try a smaller data_loader.args.batch_size. {ADVICE}"
+    )

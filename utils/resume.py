@@ -8,7 +8,12 @@ EPOCH_KEYS = ("seed", "data_loader.", "loss", "metrics")
 SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per")
 HARMLESS_KEYS = ("data_loader.args.num_workers", "data_loader.args.data_dir", "data_loader.args.download")
 # What a run decides for itself as it goes on, until the person does: the key, and the checkpoint's entry.
-SETTINGS = {"seed": "random", "threads": "threads", "trainer.accumulate": "n_parts"}
+SETTINGS = {
+    "seed": "random",
+    "threads": "threads",
+    "trainer.accumulate": "part_size",
+    "data_loader.args.batch_size": "part_size",
+}
 # Where the run lies was decided when it started.
 FIXED_KEYS = ("name", "trainer.save_dir")
 # Arguments that do not change what an optimizer remembers of each weight. After a change of another it starts afresh.
@@ -70,9 +75,11 @@ def take_over_changes(
 def _like(state: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
     """A state whose schedule has no other keys than a fresh one's: torch would set them as attributes, also methods.
 
+    And whose optimizer is fused if a fresh one is: torch.amp.GradScaler goes by how it was made.
     Raises ValueError where the schedule or the optimizer's settings hold another kind of value than a fresh one.
     """
-    groups = state["optimizer"].get("param_groups", [])
+    groups = [dict(group) for group in state["optimizer"].get("param_groups", [])]
+    state = state | {"optimizer": state["optimizer"] | {"param_groups": groups}}
     pairs = list(zip(groups, fresh["optimizer"]["param_groups"], strict=False))
     if fresh["lr_scheduler"] is not None:
         schedule = {key: value for key, value in state["lr_scheduler"].items() if key in fresh["lr_scheduler"]}
@@ -82,6 +89,8 @@ def _like(state: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
         for key in values.keys() & expected.keys():
             if not _is_alike(values[key], expected[key]):
                 raise ValueError(f"{key} is {str(values[key])[:60]}, which cannot be")
+        if "fused" in expected:
+            values["fused"] = expected["fused"]
     return state
 
 

@@ -49,9 +49,9 @@ class Schedule:
         if optimizer is not None and warmup_steps > 0:
             self._lower_the_first_steps()
 
-    def lr(self) -> float:
-        """The learning rate of the step made last."""
-        lr = self.optimizer.param_groups[0]["lr"]
+    def lr(self, optimizer: Optimizer) -> float:
+        """The learning rate of the step that an optimizer made last."""
+        lr = optimizer.param_groups[0]["lr"]
         return lr if self.n_done() >= self.warmup_steps else lr * self.n_done() / self.warmup_steps
 
     def end_step(self) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from base import BaseDataLoader, BaseDataset, InMemoryDataset
+from data_loader.transforms import Normalize
 from model.loss import cross_entropy
 from model.metric import accuracy, top_k_acc
 from trainer import Trainer
@@ -66,7 +67,7 @@ def make(device: str, kind=Trainer, read_one_by_one=False, lr_scheduler=None, **
     dataset = InMemoryDataset(
         torch.randint(256, (400, 3, 8, 8), generator=generator, dtype=torch.uint8),
         torch.randint(10, (400,), generator=generator),
-        transform=lambda images: images.float().div(255),
+        transform=Normalize(0.5, [0.2, 0.3, 0.4]),
     )
     seed_everything(0)
     loader = BaseDataLoader(Images(dataset) if read_one_by_one else dataset, 16)

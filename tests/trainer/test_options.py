@@ -17,6 +17,7 @@ from utils.checkpoint import load_checkpoint, snapshot
 from utils.config_text import read_json
 from utils.errors import ConfigError, UserError
 from utils.metric_tracker import per_epoch
+from utils.moving_average import MovingAverage
 from utils.seed import random_state
 
 CONFIG = Path("config.json")
@@ -97,7 +98,7 @@ def test_a_batch_is_worked_through_in_as_many_nearly_equal_parts_as_asked_for():
             self.sizes += (len(batch[0]),)
             return super().compute_loss(batch)
 
-    assert trained(Noting, accumulate=4, epochs=1).sizes == (2, 3, 2, 3, 2, 3, 2, 3, 1, 1, 1, 2)
+    assert trained(Noting, accumulate=4, epochs=1).sizes == (2, 3, 2, 3, 2, 3, 2, 3, 2, 3)
 
 
 # ------------------------------------------------------------------------------------------------------------- amp
@@ -161,6 +162,24 @@ def test_the_norm_of_all_gradients_is_at_most_the_one_asked_for(clip, is_clipped
     assert norms["clipped"] == pytest.approx(clip if is_clipped else norms["free"], rel=1e-3)
 
 
+@pytest.mark.parametrize("amp", [None, "fp16"])
+def test_an_optimizer_that_is_fused_now_goes_on_from_one_that_was_not(amp, tmp_path):
+    def trainer(fused, amp, epochs):
+        made = make(amp=amp, dtype=torch.float32, epochs=epochs)
+        made.optimizer = torch.optim.Adam(made.model.parameters(), 0.01, fused=fused)
+        return made
+
+    trainer(None, amp, epochs=2).train(tmp_path)
+    results = []
+    for fused in (False, True):
+        resumed = trainer(fused, "fp16", epochs=4)  # for amp None, half precision begins with the resume
+        resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))
+        resumed.train()
+        assert resumed.optimizer.param_groups[0]["fused"] is fused
+        results.append(weights(resumed))
+    torch.testing.assert_close(*results)
+
+
 # ------------------------------------------------------------------------------------------------------------- ema
 
 
@@ -189,6 +208,22 @@ def test_ema_is_the_moving_average_it_says_and_is_what_is_evaluated_and_kept(tmp
     expected = nn.functional.mse_loss(by_hand(dataset.data), dataset.target).item()
     assert trainer.evaluate(trainer.valid_data_loader)["loss"] == pytest.approx(expected)
     assert trainer.evaluated_model is not trainer.model and trainer.model.training  # the trained one is back
+
+
+def test_of_a_models_buffers_floats_are_averaged_and_integers_copied():
+    model, decay = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), 0.9
+    model.register_buffer("positions", torch.arange(50))
+    average = MovingAverage(model, decay)
+    expected = None
+    for step in range(30):
+        model(torch.randn(8, 2))
+        average.update(model, is_first=step == 0)
+        now = model[1].running_mean.clone()
+        expected = now if expected is None else decay * expected + (1 - decay) * now
+    assert torch.equal(average.model.positions, torch.arange(50))
+    assert average.model[1].num_batches_tracked == 30
+    torch.testing.assert_close(average.model[1].running_mean, expected)
+    assert not torch.allclose(expected, model[1].running_mean, rtol=1e-3)
 
 
 def test_a_trainer_with_a_step_of_its_own_has_the_average_too():
@@ -271,12 +306,45 @@ def test_out_of_memory_makes_smaller_parts_and_changes_nothing_else(max_samples,
     assert trainer.step == expected.step == 6
     assert trainer.lr_scheduler.state_dict() == expected.lr_scheduler.state_dict()
     first = next(step for step, n in max_samples.items() if n < 10)
-    assert f"Out of memory in step {first + 1}: from here on, each batch is worked through in 2 parts" in caplog.text
-    assert -(-10 // trainer.n_parts) <= min(max_samples.values())
+    assert f"Out of memory in step {first + 1}: from here on, batches are worked through in parts of at " in caplog.text
+    assert min(max_samples.values()) / 2 <= trainer.part_size <= min(max_samples.values())
 
     resumed = make()
     resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth") | {"lr_scheduler": None})
-    assert resumed.n_parts == trainer.n_parts
+    assert resumed.part_size == trainer.part_size
+
+
+def test_a_small_last_batch_that_fits_is_not_split():
+    """Else batch norm would see single samples: 71 samples are batches of 32, 32 and 7, of which 8 fit."""
+    trainer = trained(out_of_memory({0: 8}), dataset=data(71), batch_size=32, norm=True)
+    assert trainer.part_size == 8
+    trained(dataset=data(71), batch_size=32, norm=True, accumulate=4)
+
+
+def test_a_small_last_batch_that_does_not_fit_halves_the_parts_that_it_had():
+    trainer = trained(out_of_memory({0: 100, 2: 4}))  # step 3 is the batch of 5
+    assert trainer.part_size == 3
+
+
+@pytest.mark.parametrize("place", ["optimizer", "metric", "validation", "own step"])
+def test_memory_that_runs_out_elsewhere_ends_with_advice(place, tmp_path):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.")
+
+    class Failing(Trainer):
+        def train_step(self, batch):
+            return fail() if place == "own step" else super().train_step(batch)
+
+        def evaluate(self, batches):
+            return fail()
+
+    trainer = make(
+        Failing, metrics=[fail] if place == "metric" else [], valid=data(5) if place == "validation" else None
+    )
+    if place == "optimizer":
+        trainer.optimizer.register_step_pre_hook(fail)
+    with pytest.raises(UserError, match=r"out of memory after step \d.*Try a smaller data_loader\.args\.batch_size"):
+        trainer.train(tmp_path)
 
 
 def test_one_sample_that_does_not_fit_ends_with_advice():
@@ -501,10 +569,9 @@ def two_threads():
 class ThreadsTrainer(Trainer):
     """Notes how many threads there are after each step."""
 
-    def train_step(self, batch):
-        result = super().train_step(batch)
+    def end_step(self):
         self.threads_seen = [*vars(self).get("threads_seen", []), torch.get_num_threads()]
-        return result
+        super().end_step()
 
 
 def layer(kind):
@@ -525,11 +592,14 @@ def layer(kind):
     ("model", "shape", "n_threads"),
     [
         (nn.Linear(8, 8), (32, 8), 1),
+        (nn.ConvTranspose2d(2, 2, 3), (32, 2, 8, 8), 1),
         (nn.LSTM(4, 8, batch_first=True), (32, 5, 4), 1),
         (nn.Linear(1000, 1000), (64, 1000), 2),
         (nn.Conv2d(3, 32, 3), (64, 3, 32, 32), 2),
         (nn.LSTM(64, 128, batch_first=True), (32, 20, 64), 2),
         (nn.GRU(64, 128, batch_first=True), (32, 20, 64), 2),
+        (nn.Conv3d(3, 16, 3), (16, 3, 16, 16, 16), 2),
+        (nn.ConvTranspose2d(32, 32, 2, stride=2), (64, 32, 20, 20), 2),
     ],
 )
 def test_threads_are_chosen_by_the_work_of_a_step_and_kept(model, shape, n_threads, tmp_path):
@@ -573,7 +643,7 @@ def test_a_number_of_parts_that_is_given_on_resume_wins(tmp_path):
     make(accumulate=5, config={"trainer": {"accumulate": 5}}).train(tmp_path)
     resumed = make(accumulate=2, config={"trainer": {"accumulate": 2}})
     resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))
-    assert resumed.n_parts == 2
+    assert resumed.part_size == 5  # half a batch of 10
 
 
 # --------------------------------------------------------------------------------------- channels_last and len_epoch

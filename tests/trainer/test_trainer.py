@@ -9,7 +9,6 @@ import signal
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -387,8 +386,7 @@ def test_the_best_and_the_count_survive_a_resume(tmp_path):
 
 
 def test_max_mode():
-    trainer = make_trainer(scripted(1, 3, 2), epochs=3, monitor="max val_loss")
-    trainer.lr_scheduler = None
+    trainer = make_trainer(scripted(1, 3, 2), epochs=3, monitor="max val_loss", scheduler="none")
     trainer.train()
     assert trainer.best == 3
 
@@ -600,7 +598,3 @@ def test_an_option_that_a_config_could_not_have_is_refused_in_a_notebook_too(opt
     [(name, value)] = option.items()
     with pytest.raises(ValueError, match=rf"^{name} is {re.escape(repr(value))}, not "):
         make_trainer(**option)
-
-
-def test_numbers_of_numpy_are_numbers():
-    assert make_trainer(epochs=np.int64(3), clip_grad_norm=np.float32(0.5)).epochs == 3
