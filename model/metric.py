@@ -10,13 +10,21 @@ from utils.metric_tracker import per_epoch
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
     """The share of right answers. output: (batch, classes), scores; target: (batch,), class numbers."""
-    return (output.argmax(dim=1) == target).float().mean()
+    return (_same_shape(output.argmax(dim=1), target) == target).float().mean()
 
 
 def top_k_acc(output: Tensor, target: Tensor, k: int = 3) -> Tensor:
     """The share of targets among the k highest scores. output: (batch, classes); target: (batch,), class numbers."""
     best = output.topk(k, dim=1).indices
+    _same_shape(best[:, 0], target)
     return (best == target.unsqueeze(1)).any(dim=1).float().mean()
+
+
+def _same_shape(classes: Tensor, target: Tensor) -> Tensor:
+    """The classes. Raises ValueError for targets of a regression, which would be compared each with all."""
+    if classes.shape != target.shape:
+        raise ValueError(f"it compares class numbers, {list(classes.shape)}, with as many")
+    return classes
 
 
 @per_epoch

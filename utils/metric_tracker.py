@@ -34,12 +34,16 @@ def compare(key: str, function: Metric, output: Tensor, target: Tensor) -> Any:
     except torch.OutOfMemoryError:
         raise
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        name = getattr(getattr(function, "func", function), "__name__", str(function))
         shapes = [list(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in (output, target)]
         raise UserError(
-            f"{key}: {name} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}: "
+            f"{key}: {name_of(function)} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}: "
             f"{str(error).rstrip('.')}. If it is the shapes: the last size of arch is the number of classes or values"
         ) from error
+
+
+def name_of(function: Any) -> str:
+    """What a loss or a metric is called: a function, a functools.partial of one, or a module."""
+    return getattr(getattr(function, "func", function), "__name__", type(function).__name__)
 
 
 class MetricTracker:
@@ -57,7 +61,9 @@ class MetricTracker:
         metrics = list(metrics)
         self.means = [metric for metric in metrics if not getattr(metric, "per_epoch", False)]
         self.wholes = [metric for metric in metrics if getattr(metric, "per_epoch", False)]
-        self.names = ["loss", *(metric.__name__ for metric in metrics)]
+        self.names = ["loss", *map(name_of, metrics)]
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"two columns of the log have one name: {', '.join(self.names)}")
         self.device = torch.device(device)
         self.skip_bad = skip_bad
         self._shapes: tuple[torch.Size, torch.Size] | None = None  # of the batches kept
@@ -105,12 +111,12 @@ class MetricTracker:
         n_samples = n_samples or math.nan
         values = {"loss": loss_sum / n_samples}
         for metric, metric_sum in zip(self.means, sums, strict=True):
-            values[metric.__name__] = metric_sum / n_samples
+            values[name_of(metric)] = metric_sum / n_samples
         if not math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             return dict.fromkeys(self.names, math.nan) | values
         for metric in self.wholes:
             output, target = (_readable(torch.cat(parts)) for parts in zip(*epoch, strict=True))
-            values[metric.__name__] = float(compare("metrics", metric, output, target))
+            values[name_of(metric)] = float(compare("metrics", metric, output, target))
         return {name: values[name] for name in self.names}
 
     def first_bad_batch(self) -> int | None:
@@ -167,5 +173,5 @@ def _readable(tensor: Tensor) -> Tensor:
 def _call(metric: Metric, output: Tensor, target: Tensor) -> Tensor:
     value = torch.as_tensor(compare("metrics", metric, output, target), dtype=torch.float64)
     if value.dim() > 0:
-        raise ValueError(f"the metric {metric.__name__} gave a tensor of shape {tuple(value.shape)}, not one number")
+        raise ValueError(f"the metric {name_of(metric)} gave a tensor of shape {tuple(value.shape)}, not one number")
     return value

@@ -13,6 +13,8 @@ from logger.advice import name_overfitting
         ([1, 0.5, 0.4], [1, 0.5, 0.8], False),  # the training loss is not near 0
         ([1, 0.1, 0.001], [1, 0.5, 0.4], False),
         ([1, 0.1], [None, None], False),
+        ([-800, -854], [-850, -854], False),  # a loss without a floor
+        ([1e3, 1.5e24], [1.0, 1e26], False),  # diverged: the training loss rose, too
     ],
 )
 def test_overfitting_is_named_where_it_is(tmp_path, caplog, losses, val_losses, named):

@@ -38,6 +38,7 @@ classes = torch.arange(60) % 2
         (good.where(torch.arange(60).unsqueeze(1) > 2, math.nan), classes, "3 of 60 samples hold NaN or infinity"),
         (good * 1000, classes, "values beyond 100; scale the features"),
         (good.byte(), classes, "the data are torch.uint8"),
+        (good.double(), classes, "the data are torch.float64"),
         (good * torch.tensor([1.0, 0.0]), classes, r"the same in every sample looked at: \[1\]"),
         (good, torch.tensor([1.0] * 58 + [math.nan, math.inf]), "2 of 60 targets are NaN or infinite"),
         (good, torch.zeros(60).long(), "every target looked at is 0"),

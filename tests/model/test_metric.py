@@ -3,8 +3,20 @@ import math
 import pytest
 import torch
 
-from model.metric import r2_score
+from model.metric import accuracy, r2_score, top_k_acc
 from utils.metric_tracker import MetricTracker
+
+
+def test_the_right_answers_are_counted():
+    output, target = torch.tensor([[0.1, 0.9, 0.0], [0.7, 0.1, 0.2], [0.2, 0.3, 0.5]]), torch.tensor([1, 1, 0])
+    assert accuracy(output, target) == pytest.approx(1 / 3)
+    assert [top_k_acc(output, target, k).item() for k in (1, 2, 3)] == pytest.approx([1 / 3, 1 / 3, 1])
+
+
+@pytest.mark.parametrize("metric", [accuracy, top_k_acc])
+def test_numbers_of_a_regression_are_no_classes(metric):
+    with pytest.raises(ValueError, match=r"compares class numbers, \[5\]"):
+        metric(torch.randn(5, 3), torch.randn(5, 1))
 
 
 def test_r2_is_the_share_of_the_variance_explained():

@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 from hypothesis import given
@@ -140,3 +142,17 @@ def test_a_tracker_that_goes_on_gathers_as_many_batches_as_before():
             stopped.load_state_dict(state)
     assert len(straight.state_dict()["groups"]) == len(stopped.state_dict()["groups"]) > 0
     assert straight.compute() == stopped.compute()
+
+
+def test_a_partial_function_and_a_module_have_names():
+    def distance(output, target, power):
+        return (output - target).abs().pow(power).mean()
+
+    tracker = MetricTracker([functools.partial(distance, power=2), torch.nn.L1Loss()])
+    tracker.update(torch.tensor(0.5), torch.tensor([1.0]), torch.tensor([3.0]))
+    assert tracker.compute() == {"loss": 0.5, "distance": 4, "L1Loss": 2}
+
+
+def test_two_metrics_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two columns of the log have one name: loss, <lambda>, <lambda>"):
+        MetricTracker([lambda output, target: output.mean(), lambda output, target: target.mean()])
