@@ -10,21 +10,22 @@ from utils.metric_tracker import per_epoch
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
     """The share of right answers. output: (batch, classes), scores; target: (batch,), class numbers."""
-    return (_same_shape(output.argmax(dim=1), target) == target).float().mean()
+    best = output.argmax(dim=1)
+    _require_classes(best, target)
+    return (best == target).float().mean()
 
 
 def top_k_acc(output: Tensor, target: Tensor, k: int = 3) -> Tensor:
     """The share of targets among the k highest scores. output: (batch, classes); target: (batch,), class numbers."""
     best = output.topk(k, dim=1).indices
-    _same_shape(best[:, 0], target)
+    _require_classes(best[:, 0], target)
     return (best == target.unsqueeze(1)).any(dim=1).float().mean()
 
 
-def _same_shape(classes: Tensor, target: Tensor) -> Tensor:
-    """The classes. Raises ValueError for targets of a regression, which would be compared each with all."""
-    if classes.shape != target.shape:
-        raise ValueError(f"it compares class numbers, {list(classes.shape)}, with as many")
-    return classes
+def _require_classes(best: Tensor, target: Tensor) -> None:
+    """Raise ValueError for the targets of a regression: each answer would be compared with all of them."""
+    if best.shape != target.shape:
+        raise ValueError(f"it compares class numbers, {list(best.shape)}, with as many")
 
 
 @per_epoch

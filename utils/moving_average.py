@@ -24,7 +24,7 @@ class MovingAverage:
         """Take in a model's weights after a step."""
         averages, weights = [], []
         for average, weight in zip(_tensors(self.model), _tensors(model), strict=True):
-            if is_first or not average.is_floating_point():
+            if is_first or not (average.is_floating_point() or average.is_complex()):
                 average.copy_(weight)
             else:
                 averages.append(average)
