@@ -24,7 +24,7 @@ def top_k_acc(output: Tensor, target: Tensor, k: int = 3) -> Tensor:
 
 def _require_classes(best: Tensor, target: Tensor) -> None:
     """Raise ValueError for the targets of a regression: each answer would be compared with all of them."""
-    if best.shape != target.shape:
+    if best.shape != target.shape or target.is_floating_point():
         raise ValueError(f"it compares class numbers, {list(best.shape)}, with as many")
 
 

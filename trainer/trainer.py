@@ -83,7 +83,8 @@ class Trainer(BaseTrainer):
         self._check_loaders()
         self._check_schedule()
 
-        self.part_size = None if accumulate == 1 or data_loader is None else -(-data_loader.batch_size // accumulate)
+        self.accumulate = accumulate
+        self.part_size: int | None = None  # of a batch that is worked through in parts
         self.amp = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp else nullcontext()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "fp16")  # disabled, it only hands on
         self.channels_last = channels_last
@@ -92,9 +93,7 @@ class Trainer(BaseTrainer):
         self.clip_grad_norm = clip_grad_norm
         self.compilation = Compilation(model) if compile else None
         self.skipping = SkippingStep(model, optimizer) if on_nan == "skip" else None
-        self.ema = None
-        if ema is not None and optimizer is not None:
-            self.ema = MovingAverage(model, ema)
+        self.ema = None if ema is None or optimizer is None else MovingAverage(model, ema)
         self.threads = threads
 
         self.metrics = list(metrics)
@@ -152,6 +151,8 @@ class Trainer(BaseTrainer):
         """Add up the gradients of a batch, part by part. Returns what `compute_loss` returns of the whole."""
         if self.skipping is not None:
             self.skipping.remember()
+        if self.part_size is None and self.accumulate > 1:
+            self.part_size = math.ceil(n_samples(batch) / self.accumulate)
         while True:
             try:
                 if self.part_size is None:
@@ -177,7 +178,8 @@ class Trainer(BaseTrainer):
         for batch in self._batches(self.data_loader, epoch):
             if self.compilation is not None:
                 self.compilation.before_step(self.step)
-            loss, output, target = self._first_step(batch) if self.threads is None else self.train_step(batch)
+            has_threads = self.threads is not None or self.device.type != "cpu"
+            loss, output, target = self.train_step(batch) if has_threads else self._first_step(batch)
             if self.ema is not None:
                 self.ema.update(self.model, is_first=self.step == 0)
             self.train_metrics.update(loss, output, target)
@@ -225,7 +227,7 @@ class Trainer(BaseTrainer):
             self.model = trained
 
     def _first_step(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
-        with choosing_threads(self.model, self.device):
+        with choosing_threads(self.model):
             result = self.train_step(batch)
         self.threads = torch.get_num_threads()
         return result
@@ -242,8 +244,9 @@ class Trainer(BaseTrainer):
     def _check_loaders(self) -> None:
         for loader in filter(None, (self.data_loader, self.valid_data_loader)):
             if not isinstance(loader, BaseDataLoader):
-                name = type(loader).__name__
-                raise TypeError(f"a {name} cannot be resumed; make a base.BaseDataLoader of its dataset")
+                raise TypeError(
+                    f"a {type(loader).__name__} cannot be resumed; make a base.BaseDataLoader of its dataset"
+                )
             loader.to(self.device)
         if self.data_loader is not None and len(self.data_loader) == 0:
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")

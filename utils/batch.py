@@ -25,7 +25,7 @@ def to_device(batch: Any, device: torch.device) -> Any:
     def move(tensor: Tensor) -> Tensor:
         if device.type == "cuda" and tensor.device.type == "cpu":
             tensor = tensor.pin_memory()
-        return tensor.to(device, non_blocking=True)
+        return tensor.to(device, non_blocking=device.type == "cuda")  # the CPU must not read what is yet to arrive
 
     return map_tensors(move, batch)
 

@@ -200,8 +200,7 @@ def _unknown_keys(
     faults = []
     for key in place:
         if key not in known:
-            right_place = f", did you mean {places[key]!r}?" if places and key in places else ""
-            hint = did_you_mean(key, known) or right_place
+            hint = f", did you mean {places[key]!r}?" if places and key in places else did_you_mean(key, known)
             all_known = ", ".join(known) or "none"
             faults.append(f"{prefix}{escape(key[:60])}: unknown {what}{hint}; known are {all_known}")
     return faults
@@ -219,7 +218,8 @@ def _argument_places(path: str, entry: Any, expected: Object) -> dict[str, str]:
     name = entry.get("type") if isinstance(entry, dict) else None
     definition = catalog.definitions(expected.package).get(name) if isinstance(name, str) else None
     parameters = definition.parameters[0][expected.n_given :] if definition else []
-    return {parameter.name: f"{path}.args.{parameter.name}" for parameter in parameters}
+    sayable = [p.name for p in parameters if catalog.fits_json(p.annotation) and p.name != "training"]
+    return {name: f"{path}.args.{name}" for name in sayable}
 
 
 def _show(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -43,7 +44,9 @@ def compare(key: str, function: Metric, output: Tensor, target: Tensor) -> Any:
 
 def name_of(function: Any) -> str:
     """What a loss or a metric is called: a function, a functools.partial of one, or a module."""
-    return getattr(getattr(function, "func", function), "__name__", type(function).__name__)
+    if isinstance(function, partial) and not hasattr(function, "__name__"):
+        return name_of(function.func)
+    return getattr(function, "__name__", type(function).__name__)
 
 
 class MetricTracker:

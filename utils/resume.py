@@ -8,12 +8,7 @@ EPOCH_KEYS = ("seed", "data_loader.", "loss", "metrics")
 SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per")
 HARMLESS_KEYS = ("data_loader.args.num_workers", "data_loader.args.data_dir", "data_loader.args.download")
 # What a run decides for itself as it goes on, until the person does: the key, and the checkpoint's entry.
-SETTINGS = {
-    "seed": "random",
-    "threads": "threads",
-    "trainer.accumulate": "part_size",
-    "data_loader.args.batch_size": "part_size",
-}
+SETTINGS = {"seed": "random", "threads": "threads", "trainer.accumulate": "part_size"}
 # Where the run lies was decided when it started.
 FIXED_KEYS = ("name", "trainer.save_dir")
 # Arguments that do not change what an optimizer remembers of each weight. After a change of another it starts afresh.
@@ -65,6 +60,8 @@ def take_over_changes(
         if key in changes and entry in fresh:
             state[entry] = fresh[entry]
     others = [key for key in changes if key.startswith(EPOCH_KEYS) and key not in HARMLESS_KEYS]
+    if others and "part_size" in fresh:
+        state["part_size"] = fresh["part_size"]
     if state["batch"] and others:  # the interrupted epoch's batches or metrics are others now
         wins |= {key: f"{wins[key]}; epoch {state['epoch'] + 1} starts anew" for key in others}
         state |= {key: fresh[key] for key in ("batch", "train_metrics") if key in fresh}

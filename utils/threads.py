@@ -32,14 +32,14 @@ def using_threads(n_threads: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def choosing_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
+def choosing_threads(model: nn.Module) -> Iterator[None]:
     """Set the number of CPU threads by the work of the training step made inside the block.
 
     To 1, or to as many as torch uses now. The work is the multiplications of the layers named above. Counted, not
     timed: the number of threads changes how sums are rounded, and the same run shall give the same result whatever else
     the machine is doing.
     """
-    if device.type != "cpu" or torch.get_num_threads() == 1:
+    if torch.get_num_threads() == 1:
         yield
         return
     counted = 0

@@ -17,6 +17,8 @@ def test_the_right_answers_are_counted():
 def test_numbers_of_a_regression_are_no_classes(metric):
     with pytest.raises(ValueError, match=r"compares class numbers, \[5\]"):
         metric(torch.randn(5, 3), torch.randn(5, 1))
+    with pytest.raises(ValueError, match=r"compares class numbers, \[5\]"):
+        metric(torch.randn(5, 3), torch.randn(5))
 
 
 def test_r2_is_the_share_of_the_variance_explained():

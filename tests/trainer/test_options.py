@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from base import BaseDataLoader, InMemoryDataset
+from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from parse_config import ConfigParser
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, snapshot
@@ -213,15 +213,18 @@ def test_ema_is_the_moving_average_it_says_and_is_what_is_evaluated_and_kept(tmp
 def test_of_a_models_buffers_floats_are_averaged_and_integers_copied():
     model, decay = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), 0.9
     model.register_buffer("positions", torch.arange(50))
+    model.register_buffer("phases", torch.zeros(3, dtype=torch.complex64))
     average = MovingAverage(model, decay)
     expected = None
     for step in range(30):
         model(torch.randn(8, 2))
+        model.phases += 1j
         average.update(model, is_first=step == 0)
         now = model[1].running_mean.clone()
         expected = now if expected is None else decay * expected + (1 - decay) * now
     assert torch.equal(average.model.positions, torch.arange(50))
     assert average.model[1].num_batches_tracked == 30
+    assert 20 < average.model.phases[0].imag < 25 and model.phases[0].imag == 30
     torch.testing.assert_close(average.model[1].running_mean, expected)
     assert not torch.allclose(expected, model[1].running_mean, rtol=1e-3)
 
@@ -319,6 +322,26 @@ def test_a_small_last_batch_that_fits_is_not_split():
     trainer = trained(out_of_memory({0: 8}), dataset=data(71), batch_size=32, norm=True)
     assert trainer.part_size == 8
     trained(dataset=data(71), batch_size=32, norm=True, accumulate=4)
+
+
+@pytest.mark.parametrize("n_rows", [1, 4])
+def test_parts_are_counted_in_what_a_batch_has_not_in_what_a_loader_reads(n_rows):
+    class Tables(BaseDataset):
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, index):
+            return torch.full((n_rows, N_FEATURES), index, dtype=torch.float64), torch.ones(
+                n_rows, 1, dtype=torch.float64
+            )
+
+    def join(items):
+        return [torch.cat(parts) for parts in zip(*items, strict=True)]
+
+    trainer = make(accumulate=2)
+    trainer.data_loader = BaseDataLoader(Tables(), 100, collate_fn=join)  # more than there are
+    trainer.train()
+    assert trainer.part_size == 4 * n_rows
 
 
 def test_a_small_last_batch_that_does_not_fit_halves_the_parts_that_it_had():
@@ -641,9 +664,18 @@ def test_threads_that_are_given_are_used_and_win_on_resume(tmp_path):
 
 def test_a_number_of_parts_that_is_given_on_resume_wins(tmp_path):
     make(accumulate=5, config={"trainer": {"accumulate": 5}}).train(tmp_path)
-    resumed = make(accumulate=2, config={"trainer": {"accumulate": 2}})
+    resumed = make(accumulate=2, config={"trainer": {"accumulate": 2}}, epochs=3)
     resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))
+    resumed.train()
     assert resumed.part_size == 5  # half a batch of 10
+
+
+def test_parts_of_other_batches_are_found_anew(tmp_path):
+    make(batch_size=10, accumulate=2, config={"data_loader": {"args": {"batch_size": 10}}}).train(tmp_path)
+    resumed = make(batch_size=4, accumulate=2, epochs=3, config={"data_loader": {"args": {"batch_size": 4}}})
+    resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))
+    resumed.train()
+    assert resumed.part_size == 2
 
 
 # --------------------------------------------------------------------------------------- channels_last and len_epoch

@@ -153,6 +153,13 @@ def test_a_partial_function_and_a_module_have_names():
     assert tracker.compute() == {"loss": 0.5, "distance": 4, "L1Loss": 2}
 
 
+def test_a_partial_function_may_have_a_name_of_its_own():
+    metrics = [functools.partial(top_k_acc, k=k) for k in (1, 2)]
+    for metric, name in zip(metrics, ("top1", "top2"), strict=True):
+        metric.__name__ = name
+    assert MetricTracker(metrics).names == ["loss", "top1", "top2"]
+
+
 def test_two_metrics_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two columns of the log have one name: loss, <lambda>, <lambda>"):
         MetricTracker([lambda output, target: output.mean(), lambda output, target: target.mean()])

@@ -38,7 +38,7 @@ def test_any_legal_way_to_call_a_layer_is_counted():
             return self.out(input=output.data)
 
     model = Named()
-    with choosing_threads(model, torch.device("cpu")):
+    with choosing_threads(model):
         model(nn.utils.rnn.pack_sequence([torch.zeros(3, 4), torch.zeros(2, 4)]))
     assert torch.get_num_threads() == 1
 
@@ -46,7 +46,7 @@ def test_any_legal_way_to_call_a_layer_is_counted():
 @pytest.mark.parametrize(("n_samples", "n_threads"), [(WORTH // 10_000 - 1, 1), (WORTH // 10_000, 2)])
 def test_little_work_gets_one_thread_and_much_work_all(n_samples, n_threads):
     model = nn.Sequential(nn.Linear(100, 100))
-    with choosing_threads(model, torch.device("cpu")):
+    with choosing_threads(model):
         model(torch.zeros(n_samples, 100))
     assert torch.get_num_threads() == n_threads
     assert not model[0]._forward_hooks
@@ -54,7 +54,7 @@ def test_little_work_gets_one_thread_and_much_work_all(n_samples, n_threads):
 
 def test_after_a_step_that_failed_nothing_is_left_in_the_model():
     model = nn.Sequential(nn.Linear(3, 3))
-    with pytest.raises(RuntimeError), choosing_threads(model, torch.device("cpu")):
+    with pytest.raises(RuntimeError), choosing_threads(model):
         model(torch.zeros(1, 4))
     assert not model[0]._forward_hooks
     assert torch.get_num_threads() == 2
