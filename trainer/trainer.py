@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,8 @@ class Trainer(BaseTrainer):
 
         self.accumulate = accumulate
         self.part_size: int | None = None  # of a batch that is worked through in parts
-        self.amp = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp else nullcontext()
+        if amp is not None:  # whoever calls it, and whichever class has written it
+            self.compute_loss = torch.autocast(self.device.type, AMP_TYPES[amp])(self.compute_loss)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "fp16")  # disabled, it only hands on
         self.channels_last = channels_last
         if channels_last:
@@ -165,8 +166,7 @@ class Trainer(BaseTrainer):
             self.zero_grad()  # only here is the memory of the pass that failed free: the exception held it
 
     def _forward_backward(self, batch: tuple[Tensor, Tensor], share: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
-        with self.amp:
-            loss, output, target = self.compute_loss(batch)
+        loss, output, target = self.compute_loss(batch)
         if share != 1.0:
             loss = loss * share
         self.scaler.scale(loss).backward()
@@ -202,9 +202,7 @@ class Trainer(BaseTrainer):
         metrics = MetricTracker(self.metrics, self.device)
         with self._evaluating():
             for batch in self._batches(batches):
-                with self.amp:
-                    loss, output, target = self.compute_loss(batch)
-                metrics.update(loss, output, target)
+                metrics.update(*self.compute_loss(batch))
                 if world_size() == 1:  # else the processes' shares may differ in length
                     self.stop_signals.obey()
         return metrics.compute()
