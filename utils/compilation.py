@@ -29,15 +29,13 @@ class Compilation:
 
     def before_step(self, step: int) -> None:
         """Call before each training step, with the number of those done."""
+        if len(self._compiled) == COMPILED_STEPS:
+            return
+        self._note_time(self._compiled if self._is_compiled else self._eager)
         if step >= EAGER_STEPS and not self._is_compiled:
-            self._note_time(self._eager)
             self._compile()
-        elif not self._is_compiled:
-            self._note_time(self._eager)
-        elif len(self._compiled) < COMPILED_STEPS:
-            self._note_time(self._compiled)
-            if len(self._compiled) == COMPILED_STEPS:
-                self._report()
+        elif len(self._compiled) == COMPILED_STEPS:
+            self._report()
 
     def resume(self, step: int) -> None:
         """Call when so many steps were made by an earlier process, which would have compiled before the last of them.
