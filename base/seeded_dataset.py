@@ -1,13 +1,14 @@
-"""Random numbers for each sample that is read one by one."""
+"""Samples that are read one by one: each with random numbers of its own, and named if it cannot be read."""
 
 import random
+import traceback
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from utils.data_errors import sample_error
+from utils.errors import UserError
 from utils.seed import derive_seed, random_state, set_random_state
 
 
@@ -42,4 +43,25 @@ class SeededDataset(Dataset):
         try:
             return self.dataset[index]
         except Exception as error:
-            raise sample_error(error, self.dataset, index) from error
+            raise _sample_error(error, self.dataset, index) from error
+
+
+class SampleError(RuntimeError):
+    """A dataset's code failed at a sample: a bug, which keeps its traceback."""
+
+
+class UnreadableSample(UserError):
+    """A sample that the person at the keyboard can mend, such as a file they may not read."""
+
+    def __init__(self, text: str):
+        # torch makes a worker's exception anew in the main process, of the traceback's text, which ends with ours
+        super().__init__(text.rpartition(f"{type(self).__name__}: ")[2].strip())
+
+
+def _sample_error(error: Exception, dataset: Any, index: int) -> SampleError | UnreadableSample:
+    """The error to raise from `error`: its one line says which sample of the dataset was read, and the cause."""
+    which = f"sample {index} of {type(dataset).__name__}"
+    if isinstance(error, UserError | PermissionError):
+        return UnreadableSample(f"{which}: {error}")
+    cause = " ".join(traceback.format_exception_only(error)[-1].split())
+    return SampleError(f"{which}: {cause}")

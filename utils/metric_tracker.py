@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -43,9 +42,7 @@ def compare(key: str, function: Metric, output: Tensor, target: Tensor) -> Any:
 
 
 def name_of(function: Any) -> str:
-    """What a loss or a metric is called: a function, a functools.partial of one, or a module."""
-    if isinstance(function, partial) and not hasattr(function, "__name__"):
-        return name_of(function.func)
+    """What a loss or a metric is called: a function by its name, a module by its class's."""
     return getattr(function, "__name__", type(function).__name__)
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from base import BaseDataLoader, BaseDataset
+from base.seeded_dataset import SampleError
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
-from utils.data_errors import SampleError
 from utils.errors import UserError, run_command
 
 
