@@ -110,8 +110,8 @@ class BaseTrainer(ABC):
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
         self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
-        if self.run_dir is not None:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
+        if self.run_dir is not None and not self.run_dir.exists():
+            self.run_dir.mkdir(parents=True)
         if self._is_finished():
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
