@@ -7,13 +7,14 @@ python train.py -r saved/<name>/<run_id>                         go on where a r
 
 import itertools
 import logging
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parse_config import ConfigParser
-from utils.errors import run_command
+from utils.errors import UserError, run_command
 
 if TYPE_CHECKING:
     import torch
@@ -58,8 +59,13 @@ def main(argv: list[str] | None = None) -> None:
     write_json(config.config, run_dir / "config.json")
     logger.debug("%s", trainer.model)
     logger.info("Training in %s on %s", run_dir, device)
-    report_data(trainer.data_loader)
-    trainer.train(run_dir)
+    try:
+        report_data(trainer.data_loader)
+        trainer.train(run_dir)
+    except UserError:
+        if trainer.step == 0 and not config.checkpoint:  # nothing was trained: the next try may have the name
+            shutil.rmtree(run_dir, ignore_errors=True)
+        raise
     name_overfitting(run_dir, trainer.monitor)
     if trainer.best is not None:
         logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
@@ -89,12 +95,14 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
 def check(trainer: "BaseTrainer") -> None:
     """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
     from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
+    from utils.out_of_memory import advising
 
     trainer.data_loader.set_position(epoch=1)
-    trainer.train_metrics.update(*trainer.train_step(next(iter(trainer.data_loader))))
-    trainer.train_metrics.compute()
-    trainer.train_metrics.reset()
-    trainer.evaluate(itertools.islice(trainer.valid_data_loader or trainer.data_loader, 1))
+    with advising():
+        trainer.train_metrics.update(*trainer.train_step(next(iter(trainer.data_loader))))
+        trainer.train_metrics.compute()
+        trainer.train_metrics.reset()
+        trainer.evaluate(itertools.islice(trainer.valid_data_loader or trainer.data_loader, 1))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pth"
         save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)

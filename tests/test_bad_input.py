@@ -207,6 +207,18 @@ def test_a_loss_or_metric_that_does_not_fit_the_model_is_found_by_check(refused,
     assert re.search(words, refused("train", "-c", "config.json", "--check", "-s", setting))
 
 
+def test_a_run_that_fails_in_its_first_step_leaves_no_folder(refused, offline, tmp_path):
+    argv = ["-c", "config.json", "--run-id", "run", "-s", f"trainer.save_dir={tmp_path}", *offline]
+    for _ in range(2):  # the name is free again
+        assert "loss: mse_loss" in refused("train", *argv, "-s", "loss=mse_loss")
+    assert list(tmp_path.glob("*/*")) == []
+
+
+def test_a_run_that_fails_later_keeps_what_it_has(refused, run_dir):
+    assert "loss: mse_loss" in refused("train", "-r", run_dir, "-s", "loss=mse_loss", "trainer.epochs=9")
+    assert (run_dir / "model_best.pth").exists()
+
+
 def test_a_run_id_that_is_taken(refused, run_dir, offline):
     before = contents(run_dir)
     argv = ["-c", "config.json", "--run-id", "run", "-s", f"trainer.save_dir={run_dir.parents[1]}", *offline]

@@ -22,7 +22,7 @@ from utils.errors import TrainingInterrupted, UserError
 from utils.metric_tracker import Metric, MetricTracker, compare
 from utils.moving_average import MovingAverage
 from utils.non_finite import SkippingStep, divergence
-from utils.out_of_memory import out_of_memory_elsewhere, smaller_part
+from utils.out_of_memory import advising, smaller_part
 from utils.seed import random_state, set_random_state
 from utils.threads import choosing_threads, using_threads
 
@@ -112,10 +112,8 @@ class Trainer(BaseTrainer):
             for loader in filter(None, (self.data_loader, self.valid_data_loader)):
                 stack.callback(loader.close)
             stack.enter_context(using_threads(self.threads))
-            try:
-                super().train(run_dir)
-            except torch.OutOfMemoryError as error:
-                raise out_of_memory_elsewhere(self.step) from error
+            stack.enter_context(advising())
+            super().train(run_dir)
 
     # ---------------------------------------------------------------------------------- from the inside out
 
@@ -194,6 +192,7 @@ class Trainer(BaseTrainer):
         self.train_metrics.reset()
         return log | self._numbers_of_options()
 
+    @advising()
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
         """The loss and the metrics over all samples of some batches, by name. The model's mode stays what it was."""

@@ -1,6 +1,10 @@
 """What to do when a batch does not fit into memory."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 from utils.errors import UserError
 
@@ -23,9 +27,13 @@ def smaller_part(part_size: int | None, n_samples: int, step: int) -> int:
     return size
 
 
-def out_of_memory_elsewhere(step: int) -> UserError:
-    """What to say of memory that ran out where a part of a batch would not help."""
-    return UserError(
-        f"out of memory after step {step}, not in a step's forward or backward pass but in the optimizer, a metric, a "
-        f"validation or a train_step of one's own. Try a smaller data_loader.args.batch_size. {ADVICE}"
-    )
+@contextmanager
+def advising() -> Iterator[None]:
+    """Raise a UserError where memory runs out and parts of a batch would not help."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "out of memory, not in a step's forward or backward pass but in the optimizer, a metric, an evaluation or "
+            f"a train_step of one's own. Try a smaller data_loader.args.batch_size. {ADVICE}"
+        ) from error

@@ -366,8 +366,17 @@ def test_memory_that_runs_out_elsewhere_ends_with_advice(place, tmp_path):
     )
     if place == "optimizer":
         trainer.optimizer.register_step_pre_hook(fail)
-    with pytest.raises(UserError, match=r"out of memory after step \d.*Try a smaller data_loader\.args\.batch_size"):
+    with pytest.raises(UserError, match=r"out of memory, not in.*Try a smaller data_loader\.args\.batch_size"):
         trainer.train(tmp_path)
+
+
+def test_an_evaluation_that_does_not_fit_ends_with_advice():
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.")
+
+    trainer = make(metrics=[fail])
+    with pytest.raises(UserError, match=r"out of memory, not in.*an evaluation.*Try a smaller data_loader"):
+        trainer.evaluate(trainer.data_loader)
 
 
 def test_one_sample_that_does_not_fit_ends_with_advice():
