@@ -116,6 +116,8 @@ class BaseTrainer(ABC):
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
+        if self.early_stop > 0 and self.monitor_mode == "off":
+            logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
         weights = {name for name, _ in self.model.named_parameters()}
         self.writer = CheckpointWriter(self.run_dir, self.config, self.save_period, self.save_every_steps,
                                        self.keep_last, weights, lambda: self.run_log.flush())  # fmt: skip

@@ -1,7 +1,8 @@
 """The same training in other frameworks, as their documentation writes it for people who care about speed.
 
-All of them read a torch DataLoader over tensors that were transformed beforehand, and gather the mean loss of an epoch.
-They are spared what the template does besides: metrics, progress, log files and checkpoints.
+All of them read a torch DataLoader, and gather the mean loss of an epoch. It is over tensors that were transformed
+beforehand or, where the workload says so, over torchvision's MNIST, which makes a tensor of each image, as their own
+examples do. They are spared what the template does besides: metrics, progress, log files and checkpoints.
 """
 
 import importlib.util
@@ -13,10 +14,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torchvision import transforms
+from torchvision.datasets import MNIST
 
 from benchmarks.loops import all_samples, make_model, make_optimizer
 from benchmarks.workloads import Workload
+from data_loader.mnist import MEAN, STD
 from parse_config import ConfigParser
 
 
@@ -100,6 +104,23 @@ def lightning(parts: Parts) -> Callable[[], None]:
     return lambda: trainer.fit(Module(), parts.batches)
 
 
+class Images(MNIST):
+    """torchvision's MNIST, of images that were made instead of read from its files."""
+
+    def __init__(self, data: Tensor, targets: Tensor, transform: Callable):
+        self.data, self.targets = data.squeeze(1), targets
+        self.transform, self.target_transform = transform, None
+
+
+def make_dataset(workload: Workload) -> Dataset:
+    """What the DataLoader reads."""
+    if not workload.is_read_by_image:
+        return TensorDataset(*all_samples(workload))
+    samples = workload.samples(workload.n_samples)
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    return Images(samples.data, samples.target, transform)
+
+
 FRAMEWORKS = {"lightning": lightning, "accelerate": accelerate, "ignite": ignite}
 
 
@@ -108,7 +129,7 @@ def time_step(framework: Callable[[Parts], Callable[[], None]], workload: Worklo
     config = ConfigParser(workload.settings)
     torch.manual_seed(config["seed"])
     model = make_model(workload, config).train()
-    samples = TensorDataset(*all_samples(workload))
+    samples = make_dataset(workload)
     batches = DataLoader(samples, workload.batch_size, shuffle=workload.batch_size < len(samples))
     n_epochs = max(1, round(config["trainer"]["epochs"] * workload.share_of_epochs))
     parts = Parts(model, config.init_ftn("loss"), make_optimizer(config, model), batches, n_epochs)

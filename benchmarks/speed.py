@@ -23,7 +23,7 @@ import torch
 from benchmarks import commands, data, frameworks
 from benchmarks.loops import by_hand, template
 from benchmarks.measure import HEADER, Contestants, Row, in_own_processes, in_turns
-from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, QUADRATIC, RESNET, TRAINING, Workload
+from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, MNIST_IMAGES, QUADRATIC, RESNET, TRAINING, Workload
 
 Comparison = tuple[str, str, Contestants]  # name, unit, contestants
 STEP = "microseconds per step"
@@ -59,7 +59,7 @@ def against_frameworks(quick: bool) -> Iterator[Comparison]:
             contestants[name] = partial(frameworks.time_step, framework)
         else:
             print(f"{name} is left out: pip install -r requirements-bench.txt")
-    for workload in (MNIST, CALIFORNIA, QUADRATIC):
+    for workload in (MNIST_IMAGES, MNIST, CALIFORNIA, QUADRATIC):
         name, unit, runs = training(workload, quick, contestants)
         with in_own_processes(runs) as isolated:
             yield name, unit, isolated

@@ -27,6 +27,7 @@ class Workload:
     n_samples: how many to train on.
     model: makes a model that no config can name; by default the config's.
     share_of_epochs: how many of the config's epochs the frameworks are given, which take longer for them.
+    is_read_by_image: the frameworks get images instead of tensors that were transformed beforehand.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Workload:
     n_samples: int
     model: Callable[[], nn.Module] | None = None
     share_of_epochs: float = 1.0
+    is_read_by_image: bool = False
 
     @property
     def batch_size(self) -> int:
@@ -112,6 +114,7 @@ MNIST = Workload(
     partial(images, (1, 28, 28)),
     n_samples=60_000,
 )
+MNIST_IMAGES = replace(MNIST, name="mnist-mlp-images", is_read_by_image=True)
 CALIFORNIA = Workload(
     "california-mlp",
     example("california_housing.json", "trainer.epochs=25"),

@@ -11,16 +11,16 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks import speed
 from benchmarks.commands import comparisons, seconds
-from benchmarks.frameworks import FRAMEWORKS, is_installed, time_step, torch_loop
-from benchmarks.loops import batches_by_hand, by_hand, template
+from benchmarks.frameworks import FRAMEWORKS, is_installed, make_dataset, time_step, torch_loop
+from benchmarks.loops import all_samples, batches_by_hand, by_hand, template
 from benchmarks.measure import Row, in_turns
-from benchmarks.workloads import MNIST, QUADRATIC, RESNET
+from benchmarks.workloads import MNIST, MNIST_IMAGES, QUADRATIC, RESNET
 from utils.config_text import apply_settings
 
 ROWS = {
     "ours": ["mnist-mlp", "california-mlp", "quadratic", "quadratic-best", "lenet", "bookkeeping"],
     "data": ["batch-32x784", "batch-100x8", "batch-1000x1", "augmentation"],
-    "frameworks": ["mnist-mlp", "california-mlp", "quadratic"],
+    "frameworks": ["mnist-mlp-images", "mnist-mlp", "california-mlp", "quadratic"],
 }
 
 
@@ -119,6 +119,14 @@ def test_a_row_shows_minimum_median_difference_and_ratio():
     first, second = str(Row("ours", "x", "seconds", {"a": [4.0, 2.0, 8.0], "b": [5.0, 3.0, 12.0]})).splitlines()[1:]
     assert first.split() == ["a", "2", "4"]
     assert second.split() == ["b", "3", "5", "+1", "+1", "1.500", "1.250"]
+
+
+def test_images_become_the_numbers_that_the_template_trains_on():
+    workload = MNIST_IMAGES.quick()
+    data, target = zip(*make_dataset(workload), strict=True)
+    expected = all_samples(workload)
+    torch.testing.assert_close(torch.stack(data), expected[0])
+    assert list(target) == expected[1].tolist()
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

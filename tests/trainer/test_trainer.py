@@ -385,6 +385,14 @@ def test_the_best_and_the_count_survive_a_resume(tmp_path):
     assert load_checkpoint(run_dir / "model_best.pth")["epoch"] == 2
 
 
+@pytest.mark.parametrize(
+    ("monitor", "early_stop", "is_warned"), [("off", 2, True), ("off", 0, False), ("min val_loss", 2, False)]
+)
+def test_an_early_stop_that_nothing_can_cause_is_named(monitor, early_stop, is_warned, caplog):
+    make_trainer(scripted(1), epochs=1, monitor=monitor, early_stop=early_stop, scheduler="none").train()
+    assert ("trainer.early_stop has no effect without a trainer.monitor" in caplog.text) == is_warned
+
+
 def test_max_mode():
     trainer = make_trainer(scripted(1, 3, 2), epochs=3, monitor="max val_loss", scheduler="none")
     trainer.train()
