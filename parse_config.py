@@ -120,15 +120,15 @@ class ConfigParser:
 
         Fused, an update of all weights is one operation: two to four times as fast, on a CPU too.
         """
+        from utils.optimizers import can_be_fused
+
         trainable = [p for p in model.parameters() if p.requires_grad]
         entry = self.config["optimizer"]
         arguments = entry.get("args", {})
         parameters, _ = catalog.definitions(OBJECTS["optimizer"].package)[entry["type"]].parameters
         decided = arguments.keys() & {"fused", "foreach", "capturable", "differentiable"}
-        # torch leaves a fused SGD's momentum uninitialized when fp16's scaler skips the first step
-        unsafe = self.config["trainer"].get("amp") == "fp16" and arguments.get("momentum")
-        unsafe = unsafe or not all(p.is_floating_point() for p in trainable)
-        if "fused" in {p.name for p in parameters} and not decided and not unsafe:
+        has_fused = "fused" in {parameter.name for parameter in parameters}
+        if has_fused and not decided and can_be_fused(model, trainable, arguments):
             return self.init_obj("optimizer", trainable, fused=True)
         return self.init_obj("optimizer", trainable)
 

@@ -10,11 +10,12 @@ import logging
 import shutil
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parse_config import ConfigParser
-from utils.errors import UserError, run_command
+from utils.errors import run_command
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         report_data(trainer.data_loader)
         trainer.train(run_dir)
-    except UserError:
+    except Exception:
         if trainer.step == 0 and not config.checkpoint:  # nothing was trained: the next try may have the name
             shutil.rmtree(run_dir, ignore_errors=True)
         raise
@@ -95,15 +96,16 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
 def check(trainer: "BaseTrainer") -> None:
     """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
     from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
-    from utils.out_of_memory import advising
 
-    trainer.data_loader.set_position(epoch=1)
-    with advising():
-        trainer.train_metrics.update(*trainer.train_step(next(iter(trainer.data_loader))))
+    if trainer.compilation is not None:
+        trainer.compilation.compile()
+    valid_data_loader = trainer.valid_data_loader or trainer.data_loader
+    with closing(trainer.data_loader), closing(valid_data_loader), tempfile.TemporaryDirectory() as folder:
+        trainer.data_loader.set_position(epoch=1)
+        trainer.train_on_batch(next(iter(trainer.data_loader)))
         trainer.train_metrics.compute()
         trainer.train_metrics.reset()
-        trainer.evaluate(itertools.islice(trainer.valid_data_loader or trainer.data_loader, 1))
-    with tempfile.TemporaryDirectory() as folder:
+        trainer.evaluate(itertools.islice(valid_data_loader, 1))
         path = Path(folder) / "checkpoint.pth"
         save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
         trainer.load_state_dict(load_checkpoint(path))

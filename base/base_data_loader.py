@@ -16,7 +16,7 @@ from base.split import balancing_weights, class_numbers, split_indices
 from utils.batch import to_device
 from utils.prefetch import prefetch
 from utils.seed import derive_seed
-from utils.workers import leave_signals_to_main, raise_if_killed
+from utils.workers import end_at_exit, leave_signals_to_main, raise_if_killed
 
 
 class BaseDataLoader(DataLoader):
@@ -79,10 +79,11 @@ class BaseDataLoader(DataLoader):
         self.samples = dataset
         self.eval_dataset = dataset if eval_dataset is None else eval_dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
+        self.make_batch = collate_fn
         self.seed = torch.initial_seed()
         self.device = torch.device("cpu")
         super().__init__(
-            dataset if self.in_memory else SeededDataset(dataset, self.seed),
+            dataset if self.in_memory else SeededDataset(dataset, self.seed, collate_fn),
             batch_size,
             sampler=EpochSampler(
                 indices,
@@ -94,11 +95,13 @@ class BaseDataLoader(DataLoader):
             ),
             num_workers=0 if self.in_memory else num_workers,
             drop_last=drop_last,
-            collate_fn=collate_fn,
+            collate_fn=_as_it_is,
             persistent_workers=num_workers > 0 and not self.in_memory,
             worker_init_fn=leave_signals_to_main,
             generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
         )
+        if self.num_workers > 0:
+            end_at_exit(self)
 
     @property
     def n_samples(self) -> int:
@@ -116,9 +119,10 @@ class BaseDataLoader(DataLoader):
         Data in memory move to a GPU once, if half of its free memory holds them, and batches are made there. Other
         batches are copied while the one before is worked on.
         """
-        self.device = torch.device(device)
-        if self.in_memory:
-            self.samples.to(self.device)
+        device = torch.device(device)
+        if self.in_memory and device != self.device:
+            self.samples.to(device)
+        self.device = device
         return self
 
     def __iter__(self) -> Iterator[Any]:
@@ -216,5 +220,10 @@ class BaseDataLoader(DataLoader):
             num_workers=self.num_workers,
             training=False,
             indices=self.valid_indices,
-            collate_fn=self.collate_fn,
+            collate_fn=self.make_batch,
         ).to(self.device)
+
+
+def _as_it_is(batch: Any) -> Any:
+    """The collate_fn that torch is given: a SeededDataset's samples are a batch already."""
+    return batch

@@ -18,7 +18,7 @@ from utils.checkpoint_writer import CheckpointWriter
 from utils.config_keys import check_options
 from utils.distributed import rank
 from utils.errors import TrainingInterrupted, UserError
-from utils.resume import take_over_changes
+from utils.resume import changes_schedule, take_over_changes
 from utils.schedule import Schedule
 from utils.seed import random_state, set_random_state
 from utils.stop_signals import StopSignals
@@ -167,10 +167,10 @@ class BaseTrainer(ABC):
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
         self.batch = 0
-        lr = self.schedule.lr(self.optimizer)
         is_best = self._judge(log)
         self.schedule.end_epoch(log)
-        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
+        own = {"lr": float(self.schedule.lr), "seconds": seconds}
+        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, **own}, is_best)
         return is_best
 
     def _judge(self, log: dict[str, float]) -> bool:
@@ -202,6 +202,7 @@ class BaseTrainer(ABC):
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
+            "lr": float(self.schedule.lr),
             "best": self.best,
             "epochs_since_best": self.epochs_since_best,
         }
@@ -215,6 +216,7 @@ class BaseTrainer(ABC):
         self.epoch = state["epoch"]
         self.batch = state["batch"]
         self.step = state["step"]
+        self.schedule.lr = state["lr"]
         self.best = state["best"]
         self.epochs_since_best = state["epochs_since_best"]
 
@@ -225,7 +227,7 @@ class BaseTrainer(ABC):
         Raises UserError when the checkpoint does not fit this trainer's model, optimizer or own state.
         """
         try:
-            if self.config != checkpoint["config"]:
+            if changes_schedule(checkpoint["config"], self.config):
                 self.schedule.wind_forward(checkpoint["epoch"], checkpoint["step"])
             state, notes = take_over_changes(
                 checkpoint, self.config, fresh=self.state_dict() | {"random": random_state()}

@@ -148,7 +148,7 @@ def _class_names(train_folder: Path) -> list[str]:
     from torchvision.datasets.folder import find_classes
 
     _check_exists(train_folder)
-    return find_classes(train_folder)[0]
+    return [name for name in find_classes(train_folder)[0] if not name.startswith(".")]  # .ipynb_checkpoints is none
 
 
 def _find_images(folder: Path, classes: list[str]) -> list[Sample]:
@@ -156,7 +156,8 @@ def _find_images(folder: Path, classes: list[str]) -> list[Sample]:
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
     _check_exists(folder)
-    unknown = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in classes)
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    unknown = [name for name in folders if name not in classes]
     if unknown:
         raise ValueError(f"{folder} has classes that were not trained: {', '.join(unknown)}; known: {classes}")
     numbers = {name: number for number, name in enumerate(classes)}

@@ -45,7 +45,7 @@ def _first_samples(data_loader: Any) -> Any:
     try:
         if data_loader.in_memory:
             return data_loader.samples.get_batch(indices)
-        return data_loader.collate_fn([data_loader.samples[index] for index in indices.tolist()])
+        return data_loader.make_batch([data_loader.samples[index] for index in indices.tolist()])
     finally:
         set_random_state(before)
 

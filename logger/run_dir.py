@@ -1,6 +1,7 @@
 """The folder of a run: made when the run starts, and never shared by two runs."""
 
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -20,6 +21,7 @@ except ImportError:
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
+logger = logging.getLogger(__name__)
 _locks: dict[Path, IO[str]] = {}  # held open: closing one gives its lock back
 
 
@@ -40,15 +42,19 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
                 return run_dir
             except FileExistsError:
                 if run_id is not None:
-                    way = (
-                        f"go on with it by -r {run_dir}"
-                        if any(run_dir.glob("*.pth"))
-                        else "delete it: it is empty of checkpoints"
-                    )
-                    raise UserError(f"--run-id {run_id}: {run_dir} exists; {way}, or name another") from None
+                    raise UserError(f"--run-id {run_id}: {_why_taken(run_dir)}, or name another") from None
                 attempt += 1
     except OSError as error:
         raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
+
+
+def _why_taken(run_dir: Path) -> str:
+    """Why a new run cannot have this folder, and what to do."""
+    if any(run_dir.glob("*.pth")):
+        return f"{run_dir} exists; go on with it by -r {run_dir}"
+    if (run_dir / ".lock").exists():
+        lock_run_dir(run_dir)
+    return f"{run_dir} exists; delete it, it is empty of checkpoints"
 
 
 def open_run_dir(run_dir: Path) -> Path:
@@ -68,7 +74,8 @@ def lock_run_dir(run_dir: Path) -> None:
     """Keep every other process from training in a run's folder, as long as this one lives. Then clear up after a kill.
 
     The kernel gives the lock back when the process ends, however it ends; worker processes do not inherit it.
-    Raises UserError, naming the process that has it. Where there are no such locks (Windows), nothing is locked.
+    Raises UserError, naming the process that has it. Where there are no such locks (Windows, some network file
+    systems), nothing is locked.
     """
     if fcntl is None or run_dir.resolve() in _locks:
         return
@@ -80,6 +87,8 @@ def lock_run_dir(run_dir: Path) -> None:
             lock.seek(0)
             holder = lock.read() or "another process"
         raise UserError(f"{run_dir}: {holder} is training there; wait, or end it") from None
+    except OSError as error:
+        logger.warning("%s cannot be locked (%s): do not train there twice at once", run_dir, error.strerror)
     lock.truncate(0)
     lock.write(f"process {os.getpid()} on {platform.node()}")
     lock.flush()

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from utils.compilation import Compilation
 from utils.config_keys import check_options
 from utils.distributed import world_size
 from utils.errors import TrainingInterrupted, UserError
-from utils.metric_tracker import Metric, MetricTracker, compare
+from utils.fitting import compare, forward
+from utils.metric_tracker import Metric, MetricTracker
 from utils.moving_average import MovingAverage
 from utils.non_finite import SkippingStep, divergence
-from utils.out_of_memory import advising, smaller_part
+from utils.optimizers import fit_state, parameters_of
+from utils.out_of_memory import smaller_part
 from utils.seed import random_state, set_random_state
 from utils.threads import choosing_threads, using_threads
 
@@ -91,6 +93,8 @@ class Trainer(BaseTrainer):
         self.channels_last = channels_last
         if channels_last:
             model.to(memory_format=torch.channels_last)
+        if optimizer is not None:
+            fit_state(optimizer)
         self.clip_grad_norm = clip_grad_norm
         self.compilation = Compilation(model) if compile else None
         self.skipping = SkippingStep(model, optimizer) if on_nan == "skip" else None
@@ -107,12 +111,11 @@ class Trainer(BaseTrainer):
         return self.model if self.ema is None else self.ema.model
 
     def train(self, run_dir: Path | None = None) -> None:
+        if self.optimizer is None or self.data_loader is None:
+            raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
         self.model.train()
-        with ExitStack() as stack:  # it tidies up even if an earlier part of that raises
-            for loader in filter(None, (self.data_loader, self.valid_data_loader)):
-                stack.callback(loader.close)
-            stack.enter_context(using_threads(self.threads))
-            stack.enter_context(advising())
+        valid_data_loader = self.valid_data_loader or self.data_loader
+        with closing(self.data_loader), closing(valid_data_loader), using_threads(self.threads):
             super().train(run_dir)
 
     # ---------------------------------------------------------------------------------- from the inside out
@@ -120,7 +123,7 @@ class Trainer(BaseTrainer):
     def compute_loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The loss of a batch, the model's output and the target."""
         data, target = batch
-        output = self.model(data)
+        output = forward(self.model, data)
         return compare("loss", self.criterion, output, target), output, target
 
     def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -129,7 +132,7 @@ class Trainer(BaseTrainer):
         loss, output, target = self.forward_backward(batch)
         self.scaler.unscale_(self.optimizer)
         if self.clip_grad_norm is not None:
-            clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
+            clip_grad_norm_(parameters_of(self.optimizer), self.clip_grad_norm)
         if self.skipping is None:
             self.scaler.step(self.optimizer)
         else:
@@ -142,9 +145,8 @@ class Trainer(BaseTrainer):
 
         Override it for an optimizer that has a `zero_grad` of its own.
         """
-        for group in self.optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+        for parameter in parameters_of(self.optimizer):
+            parameter.grad = None
 
     def forward_backward(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Add up the gradients of a batch, part by part. Returns what `compute_loss` returns of the whole."""
@@ -170,29 +172,36 @@ class Trainer(BaseTrainer):
         self.scaler.scale(loss).backward()
         return loss, output, target
 
+    def train_on_batch(self, batch: Any) -> None:
+        """`train_step`, and what belongs to a step whatever that does."""
+        if self.compilation is not None:
+            self.compilation.before_step(self.step)
+        if self.threads is None and self.device.type == "cpu":
+            with choosing_threads(self.model):
+                loss, output, target = self.train_step(batch)
+            self.threads = torch.get_num_threads()
+        else:
+            loss, output, target = self.train_step(batch)
+        if self.ema is not None:
+            self.ema.update(self.model, is_first=self.step == 0)
+        self.train_metrics.update(loss, output, target)
+
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._batches(self.data_loader, epoch):
-            if self.compilation is not None:
-                self.compilation.before_step(self.step)
-            has_threads = self.threads is not None or self.device.type != "cpu"
-            loss, output, target = self.train_step(batch) if has_threads else self._first_step(batch)
-            if self.ema is not None:
-                self.ema.update(self.model, is_first=self.step == 0)
-            self.train_metrics.update(loss, output, target)
+            self.train_on_batch(batch)
             self.end_step()
         log = self.train_metrics.compute()
         if not math.isfinite(log["loss"]):
             first_bad_step = self.step - self.batch + 1 + (self.train_metrics.first_bad_batch() or 0)
-            raise divergence(epoch, first_bad_step, self.optimizer.param_groups[0]["lr"])
+            raise divergence(epoch, first_bad_step, self.schedule.lr)
         if self.valid_data_loader is not None:
             self.valid_data_loader.set_position(epoch)
             log |= {f"val_{name}": value for name, value in self.evaluate(self.valid_data_loader).items()}
         self.train_metrics.reset()
         return log | self._numbers_of_options()
 
-    @advising()
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
         """The loss and the metrics over all samples of some batches, by name. The model's mode stays what it was."""
@@ -223,12 +232,6 @@ class Trainer(BaseTrainer):
             self.model.train(was_training)
             self.model = trained
 
-    def _first_step(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
-        with choosing_threads(self.model):
-            result = self.train_step(batch)
-        self.threads = torch.get_num_threads()
-        return result
-
     def _numbers_of_options(self) -> dict[str, float]:
         numbers = {}
         if self.skipping is not None:
@@ -241,16 +244,12 @@ class Trainer(BaseTrainer):
     def _check_loaders(self) -> None:
         for loader in filter(None, (self.data_loader, self.valid_data_loader)):
             if not isinstance(loader, BaseDataLoader):
-                raise TypeError(
-                    f"a {type(loader).__name__} cannot be resumed; make a base.BaseDataLoader of its dataset"
-                )
+                raise TypeError(f"a {type(loader).__name__} cannot be resumed; make it a base.BaseDataLoader")
             loader.to(self.device)
         if self.data_loader is not None and len(self.data_loader) == 0:
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
         if self.data_loader is not None and self.valid_data_loader is None and self.monitor.startswith("val_"):
-            raise ValueError(
-                f"{self.monitor} cannot be monitored without validation data; set validation_split, or a larger one"
-            )
+            raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
 
     def _check_schedule(self) -> None:
         if self.data_loader is not None:
@@ -273,6 +272,7 @@ class Trainer(BaseTrainer):
         super().load_state_dict(state)
         if not 0 <= self.batch <= len(self.data_loader):
             raise UserError(f"the checkpoint says batch {self.batch} of an epoch that has {len(self.data_loader)}")
+        fit_state(self.optimizer)
         self.train_metrics.load_state_dict(state["train_metrics"])
         self.part_size = state["part_size"]
         self.threads = state["threads"]

@@ -1,22 +1,33 @@
 """Batches: tensors in tuples, lists and dicts."""
 
+import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
+def map_parts(function: Callable[[Any], Any], batch: Any) -> Any:
+    """A tuple, list or dict with `function` of each part in the part's place; anything else is returned as it is.
+
+    A named tuple stays one, and a mapping such as Hugging Face's BatchEncoding keeps its class.
+    """
+    if isinstance(batch, MutableMapping):
+        changed = copy.copy(batch)
+        changed.update({key: function(value) for key, value in batch.items()})
+        return changed
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*map(function, batch))
+    return [function(part) for part in batch] if isinstance(batch, list | tuple) else batch
+
+
 def map_tensors(function: Callable[[Tensor], Tensor], batch: Any) -> Any:
     """A batch with `function` of each tensor in the tensor's place; anything else, such as a file's name, stays."""
     if isinstance(batch, Tensor):
         return function(batch)
-    if isinstance(batch, dict):
-        return {key: map_tensors(function, value) for key, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        return [map_tensors(function, part) for part in batch]
-    return batch
+    return map_parts(lambda part: map_tensors(function, part), batch)
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -36,9 +47,14 @@ def to_channels_last(batch: Any) -> Any:
 
 
 def n_samples(batch: Any) -> int:
-    """The first dimension of the first tensor."""
+    """The first dimension of the first tensor that has one."""
     sizes: list[int] = []
-    map_tensors(lambda tensor: sizes.append(len(tensor)) or tensor, batch)
+
+    def note(tensor: Tensor) -> Tensor:
+        sizes.extend(tensor.shape[:1])
+        return tensor
+
+    map_tensors(note, batch)
     return sizes[0]
 
 
@@ -55,9 +71,10 @@ def _samples(batch: Any, part: slice, n_all: int) -> Any:
     """Some samples of everything in a batch that has one entry per sample."""
     if isinstance(batch, Tensor):
         return batch[part] if batch.dim() > 0 and len(batch) == n_all else batch
-    if isinstance(batch, dict):
-        return {key: _samples(value, part, n_all) for key, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        is_column = len(batch) == n_all and not any(isinstance(entry, Tensor | dict | list | tuple) for entry in batch)
-        return batch[part] if is_column else [_samples(entry, part, n_all) for entry in batch]
-    return batch
+    if isinstance(batch, list | tuple) and len(batch) == n_all and not any(map(_holds_parts, batch)):
+        return batch[part]  # one entry per sample, such as file names
+    return map_parts(lambda entry: _samples(entry, part, n_all), batch)
+
+
+def _holds_parts(entry: Any) -> bool:
+    return isinstance(entry, Tensor | MutableMapping | list | tuple)

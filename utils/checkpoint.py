@@ -23,6 +23,10 @@ def _is_count(value: Any, maximum: int = 2**53) -> bool:
     return type(value) is int and 0 <= value <= maximum
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
 def _is_weights(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(weight, torch.Tensor) for weight in value.values())
 
@@ -35,7 +39,8 @@ CONTENT = {
     "epoch": lambda v: _is_count(v, MAX_EPOCHS),
     "batch": _is_count,
     "step": _is_count,
-    "best": lambda v: v is None or (type(v) in (int, float) and -math.inf < v < math.inf),
+    "lr": _is_number,
+    "best": lambda v: v is None or _is_number(v),
     "epochs_since_best": _is_count,
     "part_size": lambda v: v is None or (_is_count(v) and v > 0),
     "threads": lambda v: v is None or _is_count(v, MAX_THREADS),

@@ -67,6 +67,8 @@ class CheckpointWriter:
         self._thread: ThreadPoolExecutor | None = None
         self._saving: Future | None = None  # ends with the OSError that prevented the save, or None
         self._saving_best: State | None = None
+        self._saving_place: tuple[int, ...] = ()
+        self._on_disk: tuple[int, ...] = ()  # the place of what was saved last
         self._failures = 0  # in a row
         self._has_warned = False
         self._saved_at = -math.inf
@@ -125,8 +127,9 @@ class CheckpointWriter:
         if self.run_dir is None:
             return
         self._wait(lambda: state)
-        self._start(_take(state))
-        self._wait(lambda: state, max_failures=1)
+        if self._best is not None or self._on_disk != _place(state):
+            self._start(_take(state))
+            self._wait(lambda: state, max_failures=1)
         self._end_thread()
 
     def save_best(self) -> None:
@@ -140,6 +143,7 @@ class CheckpointWriter:
     def _start(self, state: State, epoch: int | None = None) -> None:
         """Hand a snapshot to the thread."""
         self._saving_best, self._best = self._best, None
+        self._saving_place = _place(state)
         self._saved_at = time.monotonic()
         try:
             self.before_save()
@@ -161,7 +165,9 @@ class CheckpointWriter:
             return
         error = saving.result()
         self._note(error)
-        if error is not None:
+        if error is None:
+            self._on_disk = self._saving_place
+        else:
             self._best = self._best or best
             if self._failures >= max_failures:
                 raise UserError(f"{self.run_dir}: {error.strerror}. {self._save_elsewhere(_take(state_dict()))}")
@@ -238,6 +244,11 @@ class CheckpointWriter:
     def _epoch_files(self) -> dict[int, Path]:
         names = ((re.fullmatch(r"checkpoint-epoch(\d+)\.pth", path.name), path) for path in self.run_dir.iterdir())
         return {int(name[1]): path for name, path in names if name}
+
+
+def _place(state: State) -> tuple[int, ...]:
+    """Where in the training a state is."""
+    return state["epoch"], state["step"], state["batch"]
 
 
 def _take(state: State) -> State:

@@ -16,8 +16,8 @@ class Compilation:
     """Compiles a model after its first 20 steps, times both, and logs after how many steps that pays.
 
     The first steps of a run are always those, so that a resumed run computes each step as the uninterrupted one did.
-    Each shape of a batch is compiled for itself (`dynamic=False`): what is computed does not depend on shapes seen
-    before.
+    Each shape of a batch is compiled for itself (`dynamic=False`), so what is computed does not depend on the shapes
+    seen before, as long as there are no more than eight: torch leaves further ones uncompiled.
     """
 
     def __init__(self, model: nn.Module):
@@ -33,7 +33,7 @@ class Compilation:
             return
         self._note_time(self._compiled if self._is_compiled else self._eager)
         if step >= EAGER_STEPS and not self._is_compiled:
-            self._compile()
+            self.compile()
         elif len(self._compiled) == COMPILED_STEPS:
             self._report()
 
@@ -43,10 +43,11 @@ class Compilation:
         Not only the next step: a validation comes first if the run was stopped there.
         """
         if step > EAGER_STEPS:
-            self._compile()
+            self.compile()
             self._then = 0.0  # the step that compiles has yet to begin
 
-    def _compile(self) -> None:
+    def compile(self) -> None:
+        """The next forward pass compiles."""
         self.model.compile(dynamic=False)
         self._is_compiled = True
         self._then = time.perf_counter()

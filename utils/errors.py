@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterable
 
 DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
 MAX_FAULTS_SHOWN = 20  # of one config
+MEMORY_ADVICE = (
+    "Try a smaller data_loader.args.batch_size, a smaller model or smaller inputs, trainer.amp=bf16, or a device with "
+    "more memory (-d)."
+)
 MAX_LINE = 2000  # characters; a message quotes files, and a hostile file's words can be of any length
 
 
@@ -40,8 +44,9 @@ class TrainingInterrupted(KeyboardInterrupt):
 def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:
     """Run a command's `main(argv)` and return its exit code.
 
-    0 done, 2 a UserError, a missing permission or a full disk, 130 after SIGINT, 143 after SIGTERM. Any other exception
-    is a bug and keeps its traceback; with --debug among the arguments the others show theirs too.
+    0 done, 2 a UserError, a missing permission, a full disk or a GPU's full memory, 130 after SIGINT, 143 after
+    SIGTERM. Any other exception is a bug and keeps its traceback; with --debug among the arguments the others show
+    theirs too.
     """
     try:
         main(argv)
@@ -50,12 +55,12 @@ def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None
     except BrokenPipeError:  # `test.py ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except (UserError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
+    except Exception as error:
+        message = _message_to_a_person(error)
+        if message is None:
             raise
         if "--debug" in (sys.argv if argv is None else argv):
             traceback.print_exc()
-        message = str(error) if isinstance(error, UserError) else f"{error.filename}: {error.strerror}"
         print(f"error: {printable(message)}", file=sys.stderr)
         return 2
     except TrainingInterrupted as interrupted:
@@ -63,6 +68,17 @@ def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
+
+
+def _message_to_a_person(error: Exception) -> str | None:
+    """What to say of an error that the person at the keyboard can mend; None of a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+        return f"{error.filename}: {error.strerror}"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's; this file must not import torch, which takes a second
+        return f"out of memory. {MEMORY_ADVICE}"
+    return None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

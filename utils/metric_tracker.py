@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.errors import UserError
+from utils.fitting import compare, name_of
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 Values = list[float] | Tensor  # numbers, on a GPU in a tensor of one dimension
@@ -22,28 +22,6 @@ def per_epoch(metric: Metric) -> Metric:
     """Mark a metric that is no mean over samples, such as F1: it is called once, with the whole epoch, on the CPU."""
     metric.per_epoch = True
     return metric
-
-
-def compare(key: str, function: Metric, output: Tensor, target: Tensor) -> Any:
-    """`function(output, target)`: the loss or a metric, named by that key of the config.
-
-    Raises UserError where it fails: most often the shapes do not fit, or the function is for another task.
-    """
-    try:
-        return function(output, target)
-    except torch.OutOfMemoryError:
-        raise
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        shapes = [list(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in (output, target)]
-        raise UserError(
-            f"{key}: {name_of(function)} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}: "
-            f"{str(error).rstrip('.')}. If it is the shapes: the last size of arch is the number of classes or values"
-        ) from error
-
-
-def name_of(function: Any) -> str:
-    """What a loss or a metric is called: a function by its name, a module by its class's."""
-    return getattr(function, "__name__", type(function).__name__)
 
 
 class MetricTracker:

@@ -10,6 +10,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from utils.errors import UserError
+from utils.optimizers import parameters_of
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Tensor:
@@ -29,12 +30,10 @@ def gradients_are_finite(parameters: Iterable[Parameter]) -> Tensor:
 def step_if(finite: Tensor, optimizer: Optimizer) -> None:
     """`optimizer.step()` if `finite` (0-d bool); else neither the weights nor what the optimizer remembers change.
 
-    A fused optimizer reads `finite` on the device. For another, this function reads it, which waits for a GPU.
+    A fused optimizer reads `finite` on the device; see `fit_state`. For another, this function reads it, which waits
+    for a GPU.
     """
-    fused = all(group.get("fused") for group in optimizer.param_groups)
-    # torch's fused SGD would leave its momentum uninitialized if the first of its steps were left out
-    without_momentum_yet = optimizer.defaults.get("momentum") and not optimizer.state
-    if not fused or without_momentum_yet:
+    if not all(group.get("fused") for group in optimizer.param_groups):
         if finite:
             optimizer.step()
         return
@@ -67,7 +66,7 @@ class SkippingStep:
 
     def step(self, scaler: torch.amp.GradScaler) -> None:
         """Call after the backward pass, instead of `scaler.step(optimizer)`."""
-        finite = gradients_are_finite(self.model.parameters())
+        finite = gradients_are_finite(parameters_of(self.optimizer))
         if scaler.is_enabled():  # it has looked for itself
             scaler.step(self.optimizer)
         else:

@@ -1,5 +1,6 @@
 """Batches on the device where the model is."""
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ def prefetch(batches: Iterable[Any], device: torch.device) -> Iterable[Any]:
 
 def _copy_ahead(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
     """Copies run on a stream of their own; the stream of the computation waits for no copy but its batch's."""
-    stream, side_stream = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    stream, side_stream = torch.cuda.current_stream(device), _side_stream(device)
 
     def start_copy(batch: Any) -> tuple[Any, torch.cuda.Event]:
         with torch.cuda.stream(side_stream):
@@ -25,6 +26,12 @@ def _copy_ahead(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
         stream.wait_event(copied)
         map_tensors(lambda tensor: tensor.record_stream(stream), batch)  # else its memory could be reused too early
         yield batch
+
+
+@functools.cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """The same one in every epoch: torch keeps the memory that a stream has freed for that stream."""
+    return torch.cuda.Stream(device)
 
 
 def read_ahead(items: Iterable[Any]) -> Iterator[Any]:

@@ -6,6 +6,10 @@ from typing import Any
 # A change of these changes the batches or what is gathered of them: an epoch that was interrupted starts anew.
 EPOCH_KEYS = ("seed", "data_loader.", "loss", "metrics")
 SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per")
+# After a change of other arguments of the data loader, what was the best may be of other samples.
+ORDER_KEYS = tuple(
+    f"data_loader.args.{name}" for name in ("batch_size", "shuffle", "balanced", "len_epoch", "drop_last", "augment")
+)
 HARMLESS_KEYS = ("data_loader.args.num_workers", "data_loader.args.data_dir", "data_loader.args.download")
 # What a run decides for itself as it goes on, until the person does: the key, and the checkpoint's entry.
 SETTINGS = {"seed": "random", "threads": "threads", "trainer.accumulate": "part_size"}
@@ -25,6 +29,11 @@ def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any
     return found
 
 
+def changes_schedule(then: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether two configs have another learning rate, at some step."""
+    return any(key.startswith((*SCHEDULE_KEYS, "optimizer")) for key in differences(then, now))
+
+
 def take_over_changes(
     checkpoint: dict[str, Any], config: dict[str, Any], fresh: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
@@ -40,7 +49,10 @@ def take_over_changes(
     forgotten = [key for key in optimizer if key.split(".")[-1] not in FREE_OPTIMIZER_ARGS]
     schedule = any(key.startswith(SCHEDULE_KEYS) for key in changes)
     plateau = (config.get("lr_scheduler") or {}).get("type") == "ReduceLROnPlateau"
-    if "trainer.monitor" in changes:
+    monitor = config.get("trainer", {}).get("monitor", "off")
+    rejudged = [key for key in changes if _changes_monitored(key, monitor)]
+    if rejudged:
+        wins |= {key: f"{wins[key]}; the best so far no longer counts" for key in rejudged}
         state |= {"best": None, "epochs_since_best": 0}
         schedule = schedule or plateau
 
@@ -67,6 +79,18 @@ def take_over_changes(
         state |= {key: fresh[key] for key in ("batch", "train_metrics") if key in fresh}
     table = [(key, _show(then), _show(now), wins[key]) for key, (then, now) in changes.items()]
     return _like(state, fresh), _table(table)
+
+
+def _changes_monitored(key: str, monitor: str) -> bool:
+    """Whether a change of this key makes the monitored numbers of before and after no longer comparable."""
+    if key == "trainer.monitor":
+        return True
+    if monitor == "off":
+        return False
+    if key.startswith("data_loader."):
+        return not key.startswith((*ORDER_KEYS, *HARMLESS_KEYS))
+    is_loss = monitor.rpartition(" ")[2].removeprefix("val_") == "loss"
+    return key.startswith("loss" if is_loss else "metrics")
 
 
 def _like(state: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Schedule:
         self.per = per
         self.warmup_steps = warmup_steps
         self.n_done = n_done
+        self.lr = 0.0  # of the step that was made last
         mode, _, self.monitor = monitor.partition(" ")
         self.waits_for_plateau = isinstance(lr_scheduler, ReduceLROnPlateau)
         if self.waits_for_plateau and lr_scheduler.mode != mode:
@@ -49,13 +50,10 @@ class Schedule:
         if optimizer is not None and warmup_steps > 0:
             self._lower_the_first_steps()
 
-    def lr(self, optimizer: Optimizer) -> float:
-        """The learning rate of the step that an optimizer made last."""
-        lr = optimizer.param_groups[0]["lr"]
-        return lr if self.n_done() >= self.warmup_steps else lr * self.n_done() / self.warmup_steps
-
     def end_step(self) -> None:
-        """Call after each step."""
+        """Call after each step, when it is counted."""
+        lr = self.optimizer.param_groups[0]["lr"]
+        self.lr = lr if self.n_done() >= self.warmup_steps else lr * self.n_done() / self.warmup_steps
         if self.per == "step" and self.lr_scheduler is not None:
             self._step()
 

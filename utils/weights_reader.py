@@ -30,8 +30,13 @@ class WeightsReader:
     def _look_up(self) -> None:
         modules = list(self.model.modules())
         self._layers = [(m._modules, name, layer) for m in modules for name, layer in m._modules.items()]
-        self._dicts = [d for m in modules for d in (m._modules, m._parameters, m._buffers, m._state_dict_hooks)]
-        self._n_entries = sum(map(len, self._dicts))
+        self._parts = [
+            part
+            for m in modules
+            for part in (m._modules, m._parameters, m._buffers, m._non_persistent_buffers_set,
+                         m._state_dict_hooks, m._state_dict_pre_hooks)
+        ]  # fmt: skip
+        self._n_entries = sum(map(len, self._parts))
         self._places = [
             (f"{path}.{name}" if path else name, tensors, name)
             for path, module in self.model.named_modules(remove_duplicate=False)
@@ -40,13 +45,14 @@ class WeightsReader:
             if name not in skipped
         ]
         told, found = self.model.state_dict(keep_vars=True), self._read()
-        self._is_plain = list(told) == list(found) and all(told[name] is found[name] for name in found)
+        has_hook = any(m._state_dict_pre_hooks for m in modules)
+        self._is_plain = not has_hook and list(told) == list(found) and all(told[name] is found[name] for name in found)
 
     def _has_changed(self) -> bool:
         for layers, name, layer in self._layers:
             if layers[name] is not layer:
                 return True
-        return sum(map(len, self._dicts)) != self._n_entries
+        return sum(map(len, self._parts)) != self._n_entries
 
     def _read(self) -> dict[str, Tensor]:
         return {path: t for path, tensors, name in self._places if (t := tensors[name]) is not None}

@@ -1,9 +1,12 @@
 """The worker processes of a data loader: which signals they obey, and how they end."""
 
+import atexit
 import os
 import signal
+import weakref
 from collections.abc import Iterable
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from utils.errors import UserError
 
@@ -23,6 +26,15 @@ def leave_signals_to_main(worker_id: int) -> None:
         signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_LIVE))
 
 
+def end_at_exit(loader: Any) -> None:
+    """Close a data loader when Python ends, if it is still there: a notebook's loop may have been left early.
+
+    Python would end the workers by SIGTERM, and they wait for the main process then.
+    """
+    reference = weakref.ref(loader)
+    atexit.register(lambda: (alive := reference()) and alive.close())
+
+
 def raise_if_killed(workers: Iterable[BaseProcess], where: str) -> None:
     """Raise UserError if one of some ended processes ended in another way than by the end of its work."""
     for worker in workers:
@@ -33,5 +45,5 @@ def raise_if_killed(workers: Iterable[BaseProcess], where: str) -> None:
         why = LIKELY_CAUSES.get(code, "perhaps by a fault in compiled code that the dataset calls")
         raise UserError(
             f"{where}, a worker process of the data loader {how}, {why}. Try fewer workers, or none "
-            "(-s data_loader.args.num_workers=0). The run's checkpoints are intact: go on with -r RUN_FOLDER."
+            "(-s data_loader.args.num_workers=0). Checkpoints saved before are intact."
         )

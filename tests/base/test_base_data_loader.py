@@ -461,3 +461,24 @@ def test_the_test_split_is_every_sample_once_whatever_the_options(make):
     loader = BaseDataLoader(make(10), 4, shuffle=True, validation_split=0.5, drop_last=True, training=False)
     assert numbers(loader) == list(range(10))
     assert loader.split_validation() is None
+
+
+def mix_up(samples: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """Draws a number a batch, as CutMix and MixUp do in a collate_fn."""
+    return torch.stack([data for data, _ in samples]) * 0 + torch.rand(1)
+
+
+def test_the_random_numbers_of_a_collate_fn_depend_neither_on_workers_nor_on_the_start():
+    def batches(num_workers, start=0):
+        torch.manual_seed(3)
+        loader = BaseDataLoader(one_by_one(20), 4, num_workers=num_workers, collate_fn=mix_up)
+        loader.set_position(2, start)
+        torch.rand(7 * num_workers)  # what else is drawn has no say
+        result = list(loader)
+        loader.close()
+        return torch.stack(result)
+
+    expected = batches(0)
+    assert len(expected.unique()) == 5
+    assert torch.equal(batches(2), expected)
+    assert torch.equal(batches(0, start=3), expected[3:])

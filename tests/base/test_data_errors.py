@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 import traceback
 
@@ -55,6 +57,19 @@ def read(fault, num_workers):
         return list(loader)
     finally:
         loader.close()
+
+
+class Ragged(BaseDataset):
+    """Samples of which number 7 is unlike the others."""
+
+    def __init__(self, usual, odd):
+        self.usual, self.odd = usual, odd
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        return self.odd if index == 7 else self.usual
 
 
 with_and_without_workers = pytest.mark.parametrize("num_workers", [0, 2])
@@ -164,10 +179,64 @@ def test_a_run_whose_worker_dies_keeps_its_checkpoints_and_can_go_on(kind, tmp_p
 
     assert run_command(lambda argv: make(dying(signal.SIGKILL)).train(tmp_path)) == 2
     message = capsys.readouterr().err
-    assert message.startswith("error: in epoch 2, after ") and message.endswith("go on with -r RUN_FOLDER.\n")
+    assert message.startswith("error: in epoch 2, after ") and message.endswith(
+        "Checkpoints saved before are intact.\n"
+    )
     checkpoint = load_checkpoint(tmp_path / "checkpoint-last.pth")
     assert (checkpoint["epoch"], checkpoint["step"]) == (1, 10)
     trainer = make(lambda: None)
     trainer.resume(checkpoint)
     trainer.train(tmp_path)
     assert (trainer.epoch, trainer.step) == (3, 30)
+
+
+@with_and_without_workers
+@pytest.mark.parametrize(
+    ("usual", "odd", "words"),
+    [
+        ((torch.ones(4), 1), (torch.ones(3), 1), r"sample 7 is \[\[3\], 'int'\], sample \d+ is \[\[4\], 'int'\]"),
+        ((torch.ones(4), 1), None, r"sample 7 is NoneType, sample \d+ is \[\[4\], 'int'\]"),
+        ({"x": torch.ones(4)}, {"x": torch.ones(4, 1)}, r"sample 7 is \{'x': \[4, 1\]\}"),
+    ],
+)
+def test_a_sample_that_makes_no_batch_with_the_others_is_named(usual, odd, words, num_workers):
+    loader = BaseDataLoader(Ragged(usual, odd), 12, num_workers=num_workers)
+    try:
+        with pytest.raises(UserError, match=f"Ragged: {words}"):
+            list(loader)
+    finally:
+        loader.close()
+
+
+def test_samples_that_are_alike_but_make_no_batch_keep_torchs_error():
+    with pytest.raises(TypeError, match="default_collate"):
+        list(BaseDataLoader(Ragged(object(), object()), 4, shuffle=False))
+
+
+def test_a_worker_leaves_ctrl_c_to_the_main_process():
+    loader = BaseDataLoader(Ragged(torch.ones(1), torch.ones(1)), 1, num_workers=1)
+    batches = iter(loader)
+    next(batches)
+    [worker] = loader._iterator._workers
+    os.kill(worker.pid, signal.SIGINT)
+    assert len(list(batches)) == 11
+    loader.close()
+
+
+def test_a_script_that_leaves_a_loop_early_ends_at_once_and_silently():
+    script = """
+import torch
+from base import BaseDataLoader, BaseDataset
+
+class Ones(BaseDataset):
+    def __len__(self):
+        return 40
+    def __getitem__(self, index):
+        return torch.ones(1)
+
+loader = BaseDataLoader(Ones(), 4, num_workers=2)
+batches = iter(loader)
+next(batches)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

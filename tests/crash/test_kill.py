@@ -49,6 +49,9 @@ class Net(BaseModel):
         return self.layers(x)
 
 
+N_STEPS = 8 * 7  # of a whole run
+
+
 class Reporting(Trainer):
     """Says in memory that survives it how many steps it has done."""
 
@@ -279,11 +282,11 @@ def test_signals_at_random_instants_leave_a_checkpoint_of_that_step(straight, ru
         with suppress(ProcessLookupError):  # it has ended already
             os.kill(process.pid, number)
         process.join(SECONDS_TO_STOP)
-        assert process.exitcode in (0, code)
         [steps_done] = struct.unpack("q", Reporting.progress[:8])
-        assert load_checkpoint(run_dir / "checkpoint-last.pth")["step"] == steps_done
-        if process.exitcode == 0:
+        if steps_done == N_STEPS:  # the signal may have come when all was done
             break
+        assert process.exitcode == code
+        assert load_checkpoint(run_dir / "checkpoint-last.pth")["step"] == steps_done
     finish(run_dir)
     assert content(run_dir) == straight
 

@@ -1,5 +1,6 @@
 """A run's folder belongs to one run, and to one process at a time."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -57,3 +58,33 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path):
     assert not half_a_file.exists()  # what a kill has left
     lock_run_dir(tmp_path)  # again, in the same process: as after train.py in a notebook
     os.kill(child, signal.SIGKILL)
+
+
+@needs_fork
+def test_a_taken_run_id_is_answered_by_what_is_in_its_folder(tmp_path):
+    folder = create_run_dir(tmp_path, "name", "id")
+    ours, theirs = FORK.Pipe()
+    first = FORK.Process(target=hold, args=(folder, theirs))
+    first.start()
+    child = ours.recv()
+    try:
+        with pytest.raises(UserError, match=rf"process {first.pid} on .+ is training there"):
+            create_run_dir(tmp_path, "name", "id")
+    finally:
+        first.kill()
+        first.join()
+        os.kill(child, signal.SIGKILL)
+    with pytest.raises(UserError, match="delete it, it is empty of checkpoints, or name another"):
+        create_run_dir(tmp_path, "name", "id")
+    (folder / "checkpoint-last.pth").touch()
+    with pytest.raises(UserError, match=f"go on with it by -r {folder}, or name another"):
+        create_run_dir(tmp_path, "name", "id")
+
+
+def test_where_a_file_system_has_no_locks_the_run_goes_on_with_a_warning(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("logger.run_dir.fcntl.lockf", refuse)
+    lock_run_dir(tmp_path)
+    assert "cannot be locked (No locks available): do not train there twice at once" in caplog.text

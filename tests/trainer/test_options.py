@@ -15,7 +15,7 @@ from parse_config import ConfigParser
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, snapshot
 from utils.config_text import read_json
-from utils.errors import ConfigError, UserError
+from utils.errors import ConfigError, UserError, run_command
 from utils.metric_tracker import per_epoch
 from utils.moving_average import MovingAverage
 from utils.seed import random_state
@@ -107,16 +107,16 @@ def test_a_batch_is_worked_through_in_as_many_nearly_equal_parts_as_asked_for():
 @pytest.mark.parametrize(("amp", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
 def test_amp_computes_in_half_precision_and_learns(amp, dtype, tmp_path, read_metrics):
     class Noting(Trainer):
-        seen = None
+        seen = frozenset()
 
         def compute_loss(self, batch):
             loss, output, target = super().compute_loss(batch)
-            self.seen = (loss.dtype, output.dtype, self.model.training)
+            self.seen |= {(loss.dtype, output.dtype, self.model.training)}
             return loss, output, target
 
     trainer = make(Noting, amp=amp, epochs=20, dtype=torch.float32, valid=data(20, torch.float32))
     trainer.train(tmp_path)
-    assert trainer.seen == (torch.float32, dtype, False)
+    assert trainer.seen == {(torch.float32, dtype, True), (torch.float32, dtype, False)}
     assert all(p.dtype is torch.float32 for p in trainer.model.parameters())
     losses = [record["loss"] for record in read_metrics(tmp_path)]
     assert losses[-1] < 0.5 * losses[0]
@@ -144,6 +144,28 @@ def test_a_half_precision_output_is_readable_for_a_metric_of_the_whole_epoch():
 
 
 # ------------------------------------------------------------------------------------------------------------ clip
+
+
+@pytest.mark.parametrize(
+    "options", [{"clip_grad_norm": 0.5}, {"clip_grad_norm": 0.5, "amp": "fp16"}, {"on_nan": "skip"}]
+)
+def test_parameters_that_the_optimizer_does_not_train_have_no_say(options):
+    def train(freeze):
+        trainer = make(dataset=poisoned(1), batch_size=5, norm=True, dtype=torch.float32, **options)
+        if options.get("on_nan") != "skip":
+            trainer.data_loader.samples.data.nan_to_num_()
+        trainer.data_loader.samples.data = trainer.data_loader.samples.data.float()
+        trainer.data_loader.samples.target = trainer.data_loader.samples.target.float()
+        body, head = trainer.model[0], trainer.model[2]
+        body.requires_grad_(not freeze)
+        trainer.optimizer.param_groups[0]["params"] = [*head.parameters()]
+        trainer.train()
+        return trainer
+
+    free, frozen = train(freeze=False), train(freeze=True)
+    assert_same_weights(free, frozen, rtol=1e-6)
+    if options.get("on_nan") == "skip":
+        assert free.skipping.n_skipped == frozen.skipping.n_skipped == 2  # the poisoned batch, in each epoch
 
 
 @pytest.mark.parametrize(("clip", "is_clipped"), [(0.01, True), (1e6, False)])
@@ -350,7 +372,7 @@ def test_a_small_last_batch_that_does_not_fit_halves_the_parts_that_it_had():
 
 
 @pytest.mark.parametrize("place", ["optimizer", "metric", "validation", "own step"])
-def test_memory_that_runs_out_elsewhere_ends_with_advice(place, tmp_path):
+def test_memory_that_runs_out_elsewhere_ends_with_advice(place, tmp_path, capsys):
     def fail(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.")
 
@@ -366,17 +388,8 @@ def test_memory_that_runs_out_elsewhere_ends_with_advice(place, tmp_path):
     )
     if place == "optimizer":
         trainer.optimizer.register_step_pre_hook(fail)
-    with pytest.raises(UserError, match=r"out of memory, not in.*Try a smaller data_loader\.args\.batch_size"):
-        trainer.train(tmp_path)
-
-
-def test_an_evaluation_that_does_not_fit_ends_with_advice():
-    def fail(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.")
-
-    trainer = make(metrics=[fail])
-    with pytest.raises(UserError, match=r"out of memory, not in.*an evaluation.*Try a smaller data_loader"):
-        trainer.evaluate(trainer.data_loader)
+    assert run_command(lambda _: trainer.train(tmp_path)) == 2
+    assert "error: out of memory. Try a smaller data_loader.args.batch_size" in capsys.readouterr().err
 
 
 def test_one_sample_that_does_not_fit_ends_with_advice():
@@ -580,7 +593,8 @@ def test_an_optimizer_is_fused_where_torch_has_it(name):
         {"type": "Adam", "args": {"lr": 0.1, "fused": False}},
         {"type": "Adam", "args": {"lr": 0.1, "foreach": True}},
         {"type": "SGD", "args": {"lr": 0.1, "differentiable": True}},
-        {"type": "SGD", "args": {"lr": 0.1, "momentum": 0.9}, "amp": "fp16"},
+        {"type": "SGD", "args": {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}},
+        {"type": "SGD", "args": {"lr": 0.1}, "arch": nn.EmbeddingBag(4, 2, sparse=True)},
         {"type": "Adam", "args": {"lr": 0.1}, "arch": nn.Linear(2, 2, dtype=torch.complex64)},
     ],
 )
@@ -688,6 +702,25 @@ def test_parts_of_other_batches_are_found_anew(tmp_path):
 
 
 # --------------------------------------------------------------------------------------- channels_last and len_epoch
+
+
+def test_channels_last_from_a_resume_on_changes_the_layout_and_not_the_result(tmp_path):
+    def convolutional(channels_last, epochs):
+        torch.manual_seed(0)
+        images = torch.randn(12, 2, 8, 8)
+        model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))
+        optimizer = torch.optim.Adam(model.parameters(), 0.01, fused=True)
+        loader = BaseDataLoader(InMemoryDataset(images, images.mean(dim=(1, 2, 3)).view(-1, 1)), 4)
+        options = {"epochs": epochs, "channels_last": channels_last, "tensorboard": False}
+        return Trainer(model, nn.functional.mse_loss, [], optimizer, loader, **options)
+
+    straight = convolutional(channels_last=False, epochs=6)
+    straight.train()
+    convolutional(channels_last=False, epochs=3).train(tmp_path)
+    resumed = convolutional(channels_last=True, epochs=6)
+    resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))
+    resumed.train()
+    assert_same_weights(straight, resumed, rtol=1e-5)
 
 
 def test_channels_last_changes_the_layout_and_not_the_result():

@@ -1,6 +1,5 @@
 """The trainer on toy data: what it logs, when it stops, and that a resumed run is the same run, bit by bit."""
 
-import itertools
 import math
 import os
 import re
@@ -562,7 +561,7 @@ def test_faults_of_ones_own_classes_are_named():
     trainer.metrics = [per_sample]
     with pytest.raises(ValueError, match=r"the metric per_sample gave a tensor of shape \(16,\), not one number"):
         trainer.evaluate(trainer.valid_data_loader)
-    with pytest.raises(TypeError, match=r"make a base\.BaseDataLoader of its dataset"):
+    with pytest.raises(TypeError, match=r"make it a base\.BaseDataLoader"):
         Trainer(Net(), None, data_loader=torch.utils.data.DataLoader(NoisyDataset()))
 
 
@@ -574,6 +573,8 @@ def test_without_a_run_folder_nothing_is_written(tmp_path, monkeypatch):
 
 def test_evaluation_changes_nothing():
     trainer = make_trainer()
+    trainer.metrics = [lambda output, target: output.requires_grad]
+    assert trainer.evaluate(trainer.valid_data_loader)["<lambda>"] == 0
     before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
     generator = torch.get_rng_state()
     first, second = trainer.evaluate(trainer.valid_data_loader), trainer.evaluate(trainer.valid_data_loader)
@@ -588,10 +589,24 @@ def test_a_loader_without_a_batch_is_refused():
         Trainer(Net(), nn.functional.cross_entropy, data_loader=loader)
 
 
-def test_the_trainer_reads_every_training_sample_once_an_epoch():
-    trainer = make_trainer()
-    seen = torch.cat([data for data, _ in itertools.chain(trainer.data_loader, trainer.valid_data_loader)])
-    assert len(seen.unique(dim=0)) == 90
+def test_the_trainer_trains_on_every_training_sample_once_an_epoch_and_validates_on_the_others():
+    class Noting(Trainer):
+        def compute_loss(self, batch):
+            seen[self.model.training].append(batch[0])
+            return super().compute_loss(batch)
+
+    seen = {True: [], False: []}
+    make_trainer(Noting, epochs=1).train()
+    trained, validated = torch.cat(seen[True]), torch.cat(seen[False])
+    assert len(trained) + len(validated) == len(torch.cat([trained, validated]).unique(dim=0)) == 90
+
+
+def test_a_trainer_that_cannot_train_says_what_is_missing():
+    loader = make_trainer().data_loader
+    for trainer in (Trainer(Net(), nn.functional.cross_entropy, data_loader=loader), make_trainer()):
+        trainer.data_loader = None if trainer.optimizer else loader
+        with pytest.raises(ValueError, match="needs an optimizer and a data_loader"):
+            trainer.train()
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,15 @@ def test_a_damaged_last_is_replaced_by_what_the_run_is_resumed_from(tmp_path):
     (tmp_path / "checkpoint-last.pth").write_bytes(b"damaged")
     CheckpointWriter(tmp_path, {}).start_from(run.state_dict)
     assert epochs_on_disk(tmp_path) == {"checkpoint-last.pth": 4}
+
+
+def test_a_state_that_is_on_disk_is_not_written_again_at_the_end(tmp_path):
+    run, writer = Run(), CheckpointWriter(tmp_path, {})
+    run.end_epoch(writer)
+    writer._saving.result()
+    written_at = (tmp_path / "checkpoint-last.pth").stat().st_mtime_ns
+    writer.save(run.state_dict())
+    assert (tmp_path / "checkpoint-last.pth").stat().st_mtime_ns == written_at
+    run.batch = 1
+    writer.save(run.state_dict())
+    assert load_checkpoint(tmp_path / "checkpoint-last.pth")["batch"] == 1

@@ -10,6 +10,7 @@ from torch import nn
 from base import BaseDataLoader, InMemoryDataset
 from trainer import Trainer
 from utils.non_finite import all_finite, gradients_are_finite, restore_unless, step_if
+from utils.optimizers import fit_state
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 BAD = [math.nan, math.inf, -math.inf]
@@ -48,7 +49,7 @@ OPTIMIZERS = {
     "AdamW, fused": lambda p: torch.optim.AdamW(p, 0.1, fused=True),
     "Adagrad, fused": lambda p: torch.optim.Adagrad(p, 0.1, fused=True),
     "SGD, fused": lambda p: torch.optim.SGD(p, 0.1, weight_decay=0.1, fused=True),
-    "SGD, momentum, fused": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, dampening=0.3, fused=True),
+    "SGD, momentum, fused": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True, fused=True),
 }
 
 
@@ -59,6 +60,7 @@ def test_a_step_left_out_is_as_if_it_had_never_been(name, bad_steps):
         torch.manual_seed(0)
         model = nn.Linear(3, 2)
         optimizer = OPTIMIZERS[name](model.parameters())
+        fit_state(optimizer)
         for step in steps:
             for number, p in enumerate(model.parameters()):
                 p.grad = torch.full_like(p, step + 1.0 + number)

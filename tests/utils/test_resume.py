@@ -157,7 +157,7 @@ def test_a_resume_tells_what_was_changed_and_which_wins():
         optimizer.type  "Adam"  "SGD"                                     the new value; the optimizer starts afresh
         optimizer.args.lr  0.1  0.25  the new value
         lr_scheduler    -       {"type": "StepLR", "args": {"step_siz...  the new value
-        loss            -       "XXXXXX...  the new value; epoch 4 starts anew
+        loss            -       "XXXXXX...  the new value; the best so far no longer counts; epoch 4 starts anew
     """.replace("XXXXXX", "x" * 36)
     assert [line.split() for line in lines] == [line.split() for line in table.strip().splitlines()]
     for column in ("key", "then", "now", "which wins"):  # each begins in the same place in every line
@@ -188,3 +188,58 @@ def test_differences_are_dotted_keys():
         "d": ("x", None),
         "f": (None, 3),
     }
+
+
+LOSS = {"loss": {"type": "cross_entropy", "args": {"label_smoothing": 0.1}}}
+SPLIT = {"data_loader": {"args": {"validation_split": 0.3}}}
+
+
+@pytest.mark.parametrize(
+    ("monitor", "change", "is_kept"),
+    [
+        ("min loss", LOSS, False),
+        ("min val_loss", LOSS, False),
+        ("max val_accuracy", LOSS, True),
+        ("max val_accuracy", {"metrics": ["accuracy"]}, False),
+        ("min loss", {"metrics": ["accuracy"]}, True),
+        ("min loss", SPLIT, False),
+        ("min loss", {"data_loader": {"args": {"batch_size": 4, "num_workers": 2}}}, True),
+        ("min loss", {"seed": 3}, True),
+    ],
+)
+def test_the_best_counts_as_long_as_it_is_the_same_number(monitor, change, is_kept):
+    def trainer(**config):
+        made = make(sgd(0.1), **config)
+        made.config["trainer"]["monitor"] = monitor
+        return made
+
+    before = trainer(data_loader={"args": {}})
+    state = before.state_dict() | {"best": 0.5, "epochs_since_best": 2, "config": before.config}
+    resumed = trainer(**{"data_loader": {"args": {}}} | change)
+    notes = resumed.resume(state | {"random": random_state()})
+    assert (resumed.best, resumed.epochs_since_best) == ((0.5, 2) if is_kept else (None, 0))
+    assert ("the best so far no longer counts" in "".join(notes)) != is_kept
+
+
+def test_the_logged_rate_is_that_of_the_epochs_last_step(tmp_path, read_metrics):
+    trainer = make(sgd(0.1), schedule("MultiStepLR", milestones=[1, 2, 3, 4], gamma=0.5), epochs=2)
+    trainer.schedule.per = "step"
+    rates_of_steps = []
+    trainer.optimizer.register_step_pre_hook(lambda o, *_: rates_of_steps.append(o.param_groups[0]["lr"]))
+    trainer.train(tmp_path)
+    assert [record["lr"] for record in read_metrics(tmp_path)] == rates_of_steps[1::2] == [0.05, 0.0125]
+
+
+def test_a_run_stopped_in_its_validation_logs_the_rate_of_its_last_step(tmp_path, read_metrics):
+    state = make(sgd(0.1)).state_dict() | {"batch": 2, "step": 2, "lr": 0.075, "random": random_state()}
+    trainer = make(sgd(0.1), epochs=1)
+    trainer.resume(state | {"config": trainer.config, "train_metrics": finished_metrics()})
+    trainer.train(tmp_path)
+    assert [record["lr"] for record in read_metrics(tmp_path)] == [0.075]
+
+
+def finished_metrics() -> dict:
+    trainer = make(sgd(0.1))
+    for batch in trainer.data_loader:
+        trainer.train_on_batch(batch)
+    return trainer.state_dict()["train_metrics"]

@@ -84,3 +84,14 @@ def test_a_tensor_under_another_name_and_a_late_hook_are_seen():
     model.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.__delitem__("scale"))
     assert_reads_the_state(reader, model)
     assert list(reader()) == ["weight"]
+
+
+def test_a_late_pre_hook_and_a_buffer_that_is_no_longer_kept_are_seen():
+    model = nn.BatchNorm1d(2)
+    reader = WeightsReader(model)
+    model._non_persistent_buffers_set.add("num_batches_tracked")
+    assert_reads_the_state(reader, model)
+    model.register_state_dict_pre_hook(lambda module, *_: module.running_mean.add_(1))
+    reader()
+    before = model.running_mean.clone()
+    assert torch.equal(reader()["running_mean"], before + 1)
