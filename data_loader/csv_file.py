@@ -106,6 +106,8 @@ def _read_table(path: Path, separator: str) -> "DataFrame":
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header: values would be lost
             table = pd.read_csv(path, sep=separator, index_col=False, low_memory=False)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"path: {path} is not UTF-8 text; save it so, in Excel as 'CSV UTF-8'") from error
     except (ValueError, pd.errors.ParserWarning) as error:
         raise ValueError(f"path: {path} is not a CSV file: {str(error).strip()}") from error
     if table.empty:

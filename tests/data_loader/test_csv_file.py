@@ -190,7 +190,8 @@ def test_no_such_file(refuse, write):
     ("content", "words"),
     [
         (b"", "not a CSV file: No columns"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "not a CSV file"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "not UTF-8 text"),
+        ("이름,나이\n철수,3\n영희,4\n".encode("cp949"), "is not UTF-8 text; save it so, in Excel as 'CSV UTF-8'"),
         (b"row,x,y\n", "no row below its header"),
         (b"row;x;y\n1;2;0\n2;3;1\n", "is the separator ';'?"),
         (b"x,y\n1,2,0\n2,3,1\n", "not a CSV file: Length of header"),

@@ -51,6 +51,13 @@ def test_classes_are_the_folders_and_images_float(folder):
     assert loader(folder, training=False).n_samples == 8
 
 
+def test_a_hidden_folder_is_no_class(folder):
+    for part in ("train", "test"):
+        (folder / part / ".ipynb_checkpoints").mkdir()
+    assert loader(folder).classes == ["cat", "dog"]
+    assert loader(folder, training=False).n_samples == 8
+
+
 def is_flipped(data):
     return data[:, 0, 0, -1] > data[:, 0, 0, 0]
 
