@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from data_loader.transforms import Normalize
@@ -32,8 +33,21 @@ def forbidden_to_wait(device: str) -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
+class ReadingNothing(TorchDispatchMode):
+    """Inside the block, to read a number out of a tensor raises RuntimeError: on a GPU that waits."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("a step reads a tensor")
+        return operation(*args, **(kwargs or {}))
+
+
 class NotWaitingTrainer(Trainer):
     """Forbids to wait for the GPU from an epoch's first step until its numbers are read for the log."""
+
+    def train_step(self, batch):
+        with ReadingNothing():
+            return super().train_step(batch)
 
     def _train_epoch(self, epoch):
         with forbidden_to_wait(self.device.type):
@@ -62,7 +76,17 @@ class Images(BaseDataset):
         return self.memory[index]
 
 
-def make(device: str, kind=Trainer, read_one_by_one=False, lr_scheduler=None, **options) -> Trainer:
+def adam(parameters):
+    return torch.optim.Adam(parameters, 1e-3, fused=True)
+
+
+def momentum(parameters):
+    return torch.optim.SGD(parameters, 1e-2, momentum=0.9, fused=True)
+
+
+def make(
+    device: str, kind=Trainer, make_optimizer=adam, read_one_by_one=False, lr_scheduler=None, **options
+) -> Trainer:
     generator = torch.Generator().manual_seed(0)
     dataset = InMemoryDataset(
         torch.randint(256, (400, 3, 8, 8), generator=generator, dtype=torch.uint8),
@@ -73,7 +97,7 @@ def make(device: str, kind=Trainer, read_one_by_one=False, lr_scheduler=None, **
     loader = BaseDataLoader(Images(dataset) if read_one_by_one else dataset, 16)
     layers = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10)]
     model = nn.Sequential(*layers).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    optimizer = make_optimizer(model.parameters())
     options = {"epochs": 3, "tensorboard": False, "threads": 1} | options
     schedule = lr_scheduler and lr_scheduler(optimizer)
     return kind(model, cross_entropy, [accuracy, top_k_acc], optimizer, loader, None, schedule, **options)
@@ -86,6 +110,8 @@ OPTIONS = {
     "accumulate": {"accumulate": 3},
     "clip and ema": {"clip_grad_norm": 1.0, "ema": 0.9},
     "skip": {"on_nan": "skip"},
+    "momentum and fp16": {"make_optimizer": momentum, "amp": "fp16"},
+    "momentum and skip": {"make_optimizer": momentum, "on_nan": "skip"},
     "channels last": {"channels_last": True},
     "schedule and warm-up": {"schedule_per": "step", "warmup_steps": 5,
                              "lr_scheduler": lambda o: torch.optim.lr_scheduler.StepLR(o, 2)},
@@ -97,7 +123,7 @@ OPTIONS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_between_two_log_points_the_cpu_never_waits_for_the_gpu(device, name):
     trainer = make(device, NotWaitingTrainer, **OPTIONS[name])
-    trainer.train_metrics = ReadingTracker(trainer.metrics, device, skip_bad=name == "skip")
+    trainer.train_metrics = ReadingTracker(trainer.metrics, device, skip_bad="skip" in name)
     trainer.train()
     assert trainer.step == 3 * 25
     assert all(p.isfinite().all() for p in trainer.model.parameters())
