@@ -7,7 +7,6 @@ python train.py -r saved/<name>/<run_id>                         go on where a r
 
 import itertools
 import logging
-import shutil
 import sys
 import tempfile
 from contextlib import closing
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     from logger.advice import name_overfitting
     from logger.data_report import report_data
     from logger.logger import setup_logging
-    from logger.run_dir import create_run_dir, lock_run_dir, open_run_dir, record_environment
+    from logger.run_dir import create_run_dir, lock_run_dir, open_run_dir, record_environment, remove_run_dir
     from utils.device import prepare_device
     from utils.files import write_json
 
@@ -64,8 +63,8 @@ def main(argv: list[str] | None = None) -> None:
         report_data(trainer.data_loader)
         trainer.train(run_dir)
     except Exception:
-        if trainer.step == 0 and not config.checkpoint:  # nothing was trained: the next try may have the name
-            shutil.rmtree(run_dir, ignore_errors=True)
+        if trainer.step == 0 and not any(run_dir.glob("*.pth")):  # nothing was trained: the next try may have the name
+            remove_run_dir(run_dir)
         raise
     name_overfitting(run_dir, trainer.monitor)
     if trainer.best is not None:
@@ -96,11 +95,17 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
 def check(trainer: "BaseTrainer") -> None:
     """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
     from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
+    from utils.threads import using_threads
 
     if trainer.compilation is not None:
         trainer.compilation.compile()
     valid_data_loader = trainer.valid_data_loader or trainer.data_loader
-    with closing(trainer.data_loader), closing(valid_data_loader), tempfile.TemporaryDirectory() as folder:
+    with (
+        closing(trainer.data_loader),
+        closing(valid_data_loader),
+        using_threads(trainer.threads),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         trainer.data_loader.set_position(epoch=1)
         trainer.train_on_batch(next(iter(trainer.data_loader)))
         trainer.train_metrics.compute()

@@ -120,7 +120,7 @@ class BaseDataLoader(DataLoader):
         batches are copied while the one before is worked on.
         """
         device = torch.device(device)
-        if self.in_memory and device != self.device:
+        if self.in_memory and (device.type == "cpu" or device != self.device):  # a GPU is asked once: others fill it
             self.samples.to(device)
         self.device = device
         return self

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -167,10 +168,10 @@ class BaseTrainer(ABC):
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
         self.batch = 0
+        lr = self.schedule.lr
         is_best = self._judge(log)
         self.schedule.end_epoch(log)
-        own = {"lr": float(self.schedule.lr), "seconds": seconds}
-        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, **own}, is_best)
+        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
         return is_best
 
     def _judge(self, log: dict[str, float]) -> bool:
@@ -202,7 +203,7 @@ class BaseTrainer(ABC):
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
-            "lr": float(self.schedule.lr),
+            "lr": self.schedule.lr,
             "best": self.best,
             "epochs_since_best": self.epochs_since_best,
         }
@@ -234,6 +235,8 @@ class BaseTrainer(ABC):
             )
             self.load_state_dict(state)
             set_random_state(state["random"])
+        except torch.OutOfMemoryError:
+            raise
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]

@@ -3,7 +3,7 @@
 import random
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from utils.batch import map_parts
 from utils.errors import UserError
 from utils.seed import derive_seed, random_state, set_random_state
 
@@ -53,10 +52,10 @@ class SeededDataset(Dataset):
     def _collate(self, samples: list[Any], indices: list[int]) -> Any:
         try:
             return self.collate_fn(samples)
-        except UserError:
-            raise
+        except UserError as error:
+            raise UnreadableSample(str(error)) from error
         except Exception as error:
-            unlike = _name_what_is_unlike(samples, indices)
+            unlike = _name_what_is_unlike(samples, indices) if self.collate_fn is default_collate else None
             if unlike is None:
                 raise
             raise UnreadableSample(f"{type(self.dataset).__name__}: {unlike}") from error
@@ -100,5 +99,6 @@ def _kind(part: Any) -> Any:
     """A sample with each tensor's, or array's, shape and each other thing's type in its place."""
     if isinstance(part, Tensor | np.ndarray):
         return list(part.shape)
-    inner = map_parts(_kind, part)
-    return type(part).__name__ if inner is part else inner
+    if isinstance(part, Mapping):
+        return {key: _kind(value) for key, value in part.items()}
+    return [_kind(entry) for entry in part] if isinstance(part, list | tuple) else type(part).__name__

@@ -41,13 +41,12 @@ def _first_samples(data_loader: Any) -> Any:
     indices = data_loader.sampler.indices
     n_samples = min(len(indices), MAX_SAMPLES if data_loader.in_memory else MAX_SAMPLES_READ)
     indices = indices[torch.linspace(0, len(indices) - 1, n_samples).long()]  # data are often sorted by class
-    before = random_state()  # augmentation draws from it, and the training must not notice
-    try:
-        if data_loader.in_memory:
-            return data_loader.samples.get_batch(indices)
-        return data_loader.make_batch([data_loader.samples[index] for index in indices.tolist()])
-    finally:
-        set_random_state(before)
+    if not data_loader.in_memory:
+        return data_loader.dataset.__getitems__([(0, index) for index in indices.tolist()])
+    before = random_state()  # a transform may draw from it, and the training must not notice
+    batch = data_loader.samples.get_batch(indices)
+    set_random_state(before)
+    return batch
 
 
 def _describe(batch: Tensor) -> str:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -48,13 +49,41 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
         raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
 
 
+def remove_run_dir(run_dir: Path) -> None:
+    """Delete a run's folder, and give its lock back."""
+    lock = _locks.pop(run_dir.resolve(), None)
+    shutil.rmtree(run_dir, ignore_errors=True)
+    if lock is not None:
+        lock.close()
+
+
 def _why_taken(run_dir: Path) -> str:
     """Why a new run cannot have this folder, and what to do."""
     if any(run_dir.glob("*.pth")):
         return f"{run_dir} exists; go on with it by -r {run_dir}"
-    if (run_dir / ".lock").exists():
-        lock_run_dir(run_dir)
+    if _is_locked(run_dir):
+        return f"{_holder(run_dir)} is training in {run_dir}; wait for it"
     return f"{run_dir} exists; delete it, it is empty of checkpoints"
+
+
+def _is_locked(run_dir: Path) -> bool:
+    if fcntl is None or run_dir.resolve() in _locks:
+        return fcntl is not None
+    try:
+        with (run_dir / ".lock").open("r+") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    except OSError:  # no such file, or no locks
+        pass
+    return False
+
+
+def _holder(run_dir: Path) -> str:
+    try:
+        return (run_dir / ".lock").read_text(encoding="utf-8") or "another process"
+    except OSError:
+        return "another process"
 
 
 def open_run_dir(run_dir: Path) -> Path:
@@ -83,10 +112,8 @@ def lock_run_dir(run_dir: Path) -> None:
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        with lock:
-            lock.seek(0)
-            holder = lock.read() or "another process"
-        raise UserError(f"{run_dir}: {holder} is training there; wait, or end it") from None
+        lock.close()
+        raise UserError(f"{run_dir}: {_holder(run_dir)} is training there; wait, or end it") from None
     except OSError as error:
         logger.warning("%s cannot be locked (%s): do not train there twice at once", run_dir, error.strerror)
     lock.truncate(0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from train import main as train_main
 from utils.config_text import read_json
 from utils.errors import run_command
 
@@ -212,6 +213,33 @@ def test_a_run_that_fails_in_its_first_step_leaves_no_folder(refused, offline, t
     for _ in range(2):  # the name is free again
         assert "loss: mse_loss" in refused("train", *argv, "-s", "loss=mse_loss")
     assert list(tmp_path.glob("*/*")) == []
+
+
+def test_a_trainer_that_counts_no_steps_keeps_its_checkpoints_when_it_fails(offline, tmp_path, monkeypatch):
+    def epoch(self, number):
+        if number == 3:
+            raise KeyError("a bug that comes late")
+        return {"loss": 1 / number, "val_loss": 1 / number}
+
+    monkeypatch.setattr("trainer.trainer.Trainer._train_epoch", epoch)
+    with pytest.raises(KeyError):
+        train_main(["-c", "config.json", "--run-id", "run", "-s", f"trainer.save_dir={tmp_path}", *offline])
+    [run_dir] = tmp_path.glob("*/run")
+    assert (run_dir / "model_best.pth").exists()
+    assert [json.loads(line)["lr"] > 0 for line in (run_dir / "metrics.jsonl").read_text().splitlines()] == [True, True]
+
+
+def test_a_check_compiles_and_leaves_the_number_of_threads(offline, monkeypatch, tmp_path):
+    compiled, before = [], torch.get_num_threads()
+    monkeypatch.setattr("utils.compilation.Compilation.compile", lambda self: compiled.append(self))
+    torch.set_num_threads(2)
+    settings = ["trainer.compile=true", "threads=null", f"trainer.save_dir={tmp_path}"]
+    try:
+        train_main(["-c", "config.json", "--check", "-s", *settings, *offline])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert len(compiled) == 1
 
 
 def test_a_run_that_fails_later_keeps_what_it_has(refused, run_dir):

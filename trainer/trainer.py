@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,6 @@ class Trainer(BaseTrainer):
         self.skipping = SkippingStep(model, optimizer) if on_nan == "skip" else None
         self.ema = None if ema is None or optimizer is None else MovingAverage(model, ema)
         self.threads = threads
-
         self.metrics = list(metrics)
         self.train_metrics = MetricTracker(self.metrics, self.device, skip_bad=on_nan == "skip")
         self.shows_progress = sys.stderr.isatty()
@@ -111,11 +110,11 @@ class Trainer(BaseTrainer):
         return self.model if self.ema is None else self.ema.model
 
     def train(self, run_dir: Path | None = None) -> None:
-        if self.optimizer is None or self.data_loader is None:
-            raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
         self.model.train()
-        valid_data_loader = self.valid_data_loader or self.data_loader
-        with closing(self.data_loader), closing(valid_data_loader), using_threads(self.threads):
+        with ExitStack() as stack:
+            for loader in filter(None, (self.data_loader, self.valid_data_loader)):
+                stack.callback(loader.close)
+            stack.enter_context(using_threads(self.threads))
             super().train(run_dir)
 
     # ---------------------------------------------------------------------------------- from the inside out
@@ -188,6 +187,8 @@ class Trainer(BaseTrainer):
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
+        if self.optimizer is None or self.data_loader is None:
+            raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._batches(self.data_loader, epoch):
             self.train_on_batch(batch)

@@ -127,7 +127,7 @@ class CheckpointWriter:
         if self.run_dir is None:
             return
         self._wait(lambda: state)
-        if self._best is not None or self._on_disk != _place(state):
+        if self._on_disk != _place(state):
             self._start(_take(state))
             self._wait(lambda: state, max_failures=1)
         self._end_thread()
@@ -248,7 +248,7 @@ class CheckpointWriter:
 
 def _place(state: State) -> tuple[int, ...]:
     """Where in the training a state is."""
-    return state["epoch"], state["step"], state["batch"]
+    return state["epoch"], state["step"]
 
 
 def _take(state: State) -> State:

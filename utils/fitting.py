@@ -16,7 +16,9 @@ def forward(model: nn.Module, data: Any) -> Any:
         return model(data)
     except RuntimeError as error:
         weights = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
-        if not isinstance(data, Tensor) or weights in (None, data.dtype) or "type" not in str(error):
+        has_ids = any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in model.modules())
+        is_plain = isinstance(data, Tensor) and not (has_ids and not data.is_floating_point())
+        if not is_plain or weights in (None, data.dtype) or "type" not in str(error):
             raise
         raise UserError(
             f"the data are {data.dtype}, the model's weights {weights}: {error}. Convert the data where they are read: "
@@ -44,7 +46,7 @@ def compare(key: str, function: Callable[[Tensor, Tensor], Any], output: Tensor,
 def _advice(error: str, target: Any) -> str:
     if re.search("shape|size|bounds|dimension", error):
         return ". If it is the shapes: the last size of arch is the number of classes or values"
-    if re.search("type|Long|Float", error) and isinstance(target, Tensor):
+    if re.search("dtype|scalar type|Long|Float", error) and isinstance(target, Tensor):
         return f". The target is {target.dtype}; class numbers must be torch.int64 (.long()), values as the output is"
     return ""
 

@@ -26,9 +26,12 @@ def fit_state(optimizer: Optimizer) -> None:
 
     They need it to lie in memory as the parameters do, and those may have got their channels last since. And a fused
     SGD makes its momentum in its first step only, for all parameters or for none; zeros are the same to it.
+    Raises ValueError for a fused SGD with dampening, to which they are not.
     """
     for group in optimizer.param_groups:
-        has_momentum = group.get("fused") and group.get("momentum") and group.get("dampening") == 0
+        has_momentum = group.get("fused") and group.get("momentum") and "dampening" in group
+        if has_momentum and group["dampening"]:
+            raise ValueError("a fused SGD with dampening can lose its momentum; set fused to false, or dampening to 0")
         for parameter in group["params"]:
             if has_momentum and optimizer.state[parameter].get("momentum_buffer") is None:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

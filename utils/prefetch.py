@@ -24,7 +24,9 @@ def _copy_ahead(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
 
     for batch, copied in read_ahead(map(start_copy, batches)):
         stream.wait_event(copied)
-        map_tensors(lambda tensor: tensor.record_stream(stream), batch)  # else its memory could be reused too early
+        map_tensors(
+            lambda tensor: tensor.record_stream(stream) or tensor, batch
+        )  # else its memory could be reused too early
         yield batch
 
 

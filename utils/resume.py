@@ -50,7 +50,7 @@ def take_over_changes(
     schedule = any(key.startswith(SCHEDULE_KEYS) for key in changes)
     plateau = (config.get("lr_scheduler") or {}).get("type") == "ReduceLROnPlateau"
     monitor = config.get("trainer", {}).get("monitor", "off")
-    rejudged = [key for key in changes if _changes_monitored(key, monitor)]
+    rejudged = [key for key in changes if _changes_monitored(key, monitor, checkpoint["config"], config)]
     if rejudged:
         wins |= {key: f"{wins[key]}; the best so far no longer counts" for key in rejudged}
         state |= {"best": None, "epochs_since_best": 0}
@@ -81,16 +81,24 @@ def take_over_changes(
     return _like(state, fresh), _table(table)
 
 
-def _changes_monitored(key: str, monitor: str) -> bool:
+def _changes_monitored(key: str, monitor: str, then: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether a change of this key makes the monitored numbers of before and after no longer comparable."""
     if key == "trainer.monitor":
         return True
     if monitor == "off":
         return False
+    name = monitor.rpartition(" ")[2].removeprefix("val_")
     if key.startswith("data_loader."):
         return not key.startswith((*ORDER_KEYS, *HARMLESS_KEYS))
-    is_loss = monitor.rpartition(" ")[2].removeprefix("val_") == "loss"
-    return key.startswith("loss" if is_loss else "metrics")
+    if key == "metrics":
+        return _metric(then, name) != _metric(now, name)
+    return key.startswith("loss") and name == "loss"
+
+
+def _metric(config: dict[str, Any], name: str) -> Any:
+    """A metric's entry in a config; None if it has no such metric."""
+    entries = config.get("metrics") or []
+    return next((entry for entry in entries if name == (entry if isinstance(entry, str) else entry["type"])), None)
 
 
 def _like(state: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:

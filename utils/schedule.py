@@ -35,7 +35,7 @@ class Schedule:
         self.per = per
         self.warmup_steps = warmup_steps
         self.n_done = n_done
-        self.lr = 0.0  # of the step that was made last
+        self._lr: float | None = None  # of the step that was made last
         mode, _, self.monitor = monitor.partition(" ")
         self.waits_for_plateau = isinstance(lr_scheduler, ReduceLROnPlateau)
         if self.waits_for_plateau and lr_scheduler.mode != mode:
@@ -50,15 +50,25 @@ class Schedule:
         if optimizer is not None and warmup_steps > 0:
             self._lower_the_first_steps()
 
+    @property
+    def lr(self) -> float:
+        """The learning rate of the epoch's last step; before its first, the optimizer's."""
+        return float(self.optimizer.param_groups[0]["lr"] if self._lr is None else self._lr)
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = lr
+
     def end_step(self) -> None:
         """Call after each step, when it is counted."""
-        lr = self.optimizer.param_groups[0]["lr"]
-        self.lr = lr if self.n_done() >= self.warmup_steps else lr * self.n_done() / self.warmup_steps
+        share = 1.0 if self.n_done() >= self.warmup_steps else self.n_done() / self.warmup_steps
+        self._lr = self.optimizer.param_groups[0]["lr"] * share
         if self.per == "step" and self.lr_scheduler is not None:
             self._step()
 
     def end_epoch(self, log: dict[str, float]) -> None:
         """Call after each epoch, with its metrics by name."""
+        self._lr = None
         if self.lr_scheduler is None or self.per == "step":
             return
         if self.waits_for_plateau:

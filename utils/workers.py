@@ -16,6 +16,7 @@ LIKELY_CAUSES = {
 }
 # How workers end that nobody killed: by themselves, or after the SIGTERM that ends the whole run.
 NORMAL_EXITS = (None, 0, -signal.SIGTERM, -signal.SIGALRM)
+_to_close: weakref.WeakSet = weakref.WeakSet()
 SECONDS_TO_LIVE = 5  # of a worker after SIGTERM: for the main process to reach a step's end and save
 
 
@@ -31,8 +32,16 @@ def end_at_exit(loader: Any) -> None:
 
     Python would end the workers by SIGTERM, and they wait for the main process then.
     """
-    reference = weakref.ref(loader)
-    atexit.register(lambda: (alive := reference()) and alive.close())
+    _to_close.add(loader)
+
+
+def _close_all(process: int) -> None:
+    if os.getpid() == process:  # not one forked from it
+        for loader in list(_to_close):
+            loader.close()
+
+
+atexit.register(_close_all, os.getpid())
 
 
 def raise_if_killed(workers: Iterable[BaseProcess], where: str) -> None:

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from base import BaseDataLoader, BaseDataset
-from base.seeded_dataset import SampleError
+from base.seeded_dataset import SampleError, SeededDataset
+from logger.data_report import report_data
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
 from utils.errors import UserError, run_command
+from utils.seed import derive_seed
 
 
 class TwoArguments(Exception):
@@ -208,6 +210,49 @@ def test_a_sample_that_makes_no_batch_with_the_others_is_named(usual, odd, words
         loader.close()
 
 
+def broken_collate(samples):
+    raise KeyError("a bug of its own")
+
+
+def advising_collate(samples):
+    raise UserError("Resize them")
+
+
+@with_and_without_workers
+def test_a_collate_fn_of_ones_own_has_its_own_errors(num_workers):
+    for collate_fn, kind, words in (
+        (broken_collate, KeyError, "its own"),
+        (advising_collate, UserError, "^Resize them$"),
+    ):
+        loader = BaseDataLoader(
+            Ragged(torch.ones(4), torch.ones(3)), 12, num_workers=num_workers, collate_fn=collate_fn
+        )
+        try:
+            with pytest.raises(kind, match=words):
+                list(loader)
+        finally:
+            loader.close()
+
+
+def test_the_report_before_a_training_names_the_sample_too():
+    for fault in (Ragged(torch.ones(4), torch.ones(3)), Faulty(raising(UserError("torn")))):
+        with pytest.raises(UserError, match=r"sample (7|21)\b"):
+            report_data(BaseDataLoader(fault, 4))
+
+
+def test_a_samples_random_numbers_are_not_those_of_the_epochs_order():
+    [first] = SeededDataset(Drawing(), seed=5).__getitems__([(3, 0)])
+    assert first != torch.rand(1, generator=torch.Generator().manual_seed(derive_seed(5, 3)))
+
+
+class Drawing(BaseDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return torch.rand(1)
+
+
 def test_samples_that_are_alike_but_make_no_batch_keep_torchs_error():
     with pytest.raises(TypeError, match="default_collate"):
         list(BaseDataLoader(Ragged(object(), object()), 4, shuffle=False))
@@ -237,6 +282,8 @@ class Ones(BaseDataset):
 loader = BaseDataLoader(Ones(), 4, num_workers=2)
 batches = iter(loader)
 next(batches)
+empty = BaseDataLoader(Ones(), 50, num_workers=1, drop_last=True)
+assert list(empty) == []
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from logger.run_dir import create_run_dir, lock_run_dir
+from logger.run_dir import create_run_dir, lock_run_dir, remove_run_dir
 from utils.errors import UserError
 
 FORK = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
@@ -68,7 +68,9 @@ def test_a_taken_run_id_is_answered_by_what_is_in_its_folder(tmp_path):
     first.start()
     child = ours.recv()
     try:
-        with pytest.raises(UserError, match=rf"process {first.pid} on .+ is training there"):
+        with pytest.raises(
+            UserError, match=rf"process {first.pid} on .+ is training in {folder}; wait for it, or name"
+        ):
             create_run_dir(tmp_path, "name", "id")
     finally:
         first.kill()
@@ -79,6 +81,26 @@ def test_a_taken_run_id_is_answered_by_what_is_in_its_folder(tmp_path):
     (folder / "checkpoint-last.pth").touch()
     with pytest.raises(UserError, match=f"go on with it by -r {folder}, or name another"):
         create_run_dir(tmp_path, "name", "id")
+
+
+@needs_fork
+def test_the_question_whose_a_folder_is_changes_nothing_there(tmp_path):
+    folder = create_run_dir(tmp_path, "name", "id")
+    (folder / ".lock").write_text("process 1 on other")
+    (folder / ".x.tmp").touch()
+    with pytest.raises(UserError, match="delete it"):
+        create_run_dir(tmp_path, "name", "id")
+    assert (folder / ".lock").read_text() == "process 1 on other" and (folder / ".x.tmp").exists()
+
+
+@needs_fork
+def test_a_removed_folder_can_be_made_and_locked_again(tmp_path):
+    for _ in range(2):
+        folder = create_run_dir(tmp_path, "name", "id")
+        lock_run_dir(folder)
+        assert (folder / ".lock").exists()
+        remove_run_dir(folder)
+        assert not folder.exists()
 
 
 def test_where_a_file_system_has_no_locks_the_run_goes_on_with_a_warning(tmp_path, monkeypatch, caplog):

@@ -400,6 +400,18 @@ def test_one_sample_that_does_not_fit_ends_with_advice():
 # ---------------------------------------------------------------------------------------------------------- on_nan
 
 
+def test_a_fused_sgd_whose_first_step_is_left_out_keeps_a_momentum_of_zero():
+    def train(fused):
+        trainer = make(dataset=poisoned(0), batch_size=5, on_nan="skip", epochs=1)
+        parameters = list(trainer.model.parameters())
+        optimizer = torch.optim.SGD(parameters, 0.1, momentum=0.9, fused=fused)
+        trainer = Trainer(trainer.model, nn.functional.mse_loss, [], optimizer, trainer.data_loader, on_nan="skip")
+        trainer.train()
+        return trainer
+
+    assert_same_weights(train(fused=True), train(fused=False))
+
+
 def poisoned(position: int, bad: float = math.nan) -> InMemoryDataset:
     """Of batches of 5, the one at this position has a bad number; the others are those of `data(20)`."""
     dataset = data(20)

@@ -151,3 +151,14 @@ def test_a_state_that_is_on_disk_is_not_written_again_at_the_end(tmp_path):
     run.batch = 1
     writer.save(run.state_dict())
     assert load_checkpoint(tmp_path / "checkpoint-last.pth")["batch"] == 1
+
+
+def test_a_state_that_could_not_be_saved_is_saved_at_the_end(tmp_path, caplog):
+    run, writer = Run(), CheckpointWriter(tmp_path, {})
+    (tmp_path / "checkpoint-last.pth").mkdir()  # no file can take its place
+    run.end_epoch(writer)
+    writer._saving.result()
+    (tmp_path / "checkpoint-last.pth").rmdir()
+    writer.save(run.state_dict())
+    assert "No checkpoint saved" in caplog.text
+    assert load_checkpoint(tmp_path / "checkpoint-last.pth")["epoch"] == 1

@@ -17,6 +17,14 @@ def test_data_of_another_type_than_the_weights(model, dtype):
     assert forward(model, data.to(torch.float32)).shape[0] == 3
 
 
+def test_ids_are_not_taken_for_data_of_a_wrong_type():
+    model = nn.Sequential(nn.Embedding(4, 2), nn.Linear(3, 1))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        forward(model, torch.tensor([0, 3]))
+    with pytest.raises(RuntimeError, match="scalar types"):
+        forward(model, torch.tensor([0, 3], dtype=torch.uint8))
+
+
 def test_other_faults_of_a_model_keep_their_traceback():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         forward(nn.Linear(2, 1), torch.ones(3, 5, dtype=torch.float32))

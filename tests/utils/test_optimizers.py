@@ -47,6 +47,12 @@ def test_the_state_follows_weights_that_got_their_channels_last(make):
     torch.testing.assert_close(train(fused=True), train(fused=False), rtol=1e-5, atol=1e-6)
 
 
+def test_a_fused_sgd_with_dampening_is_refused():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(2))], 0.1, momentum=0.9, dampening=0.3, fused=True)
+    with pytest.raises(ValueError, match="set fused to false, or dampening to 0"):
+        fit_state(optimizer)
+
+
 def test_the_state_of_others_stays_as_it_is():
     weight = nn.Parameter(torch.ones(2))
     for optimizer in (torch.optim.SGD([weight], 0.1, momentum=0.9), torch.optim.Adam([weight], 0.1, fused=True)):

@@ -200,7 +200,8 @@ SPLIT = {"data_loader": {"args": {"validation_split": 0.3}}}
         ("min loss", LOSS, False),
         ("min val_loss", LOSS, False),
         ("max val_accuracy", LOSS, True),
-        ("max val_accuracy", {"metrics": ["accuracy"]}, False),
+        ("max val_accuracy", {"metrics": ["accuracy", "macro_f1"]}, True),
+        ("max val_top_k_acc", {"metrics": ["accuracy", {"type": "top_k_acc", "args": {"k": 5}}]}, False),
         ("min loss", {"metrics": ["accuracy"]}, True),
         ("min loss", SPLIT, False),
         ("min loss", {"data_loader": {"args": {"batch_size": 4, "num_workers": 2}}}, True),
@@ -213,9 +214,9 @@ def test_the_best_counts_as_long_as_it_is_the_same_number(monitor, change, is_ke
         made.config["trainer"]["monitor"] = monitor
         return made
 
-    before = trainer(data_loader={"args": {}})
+    before = trainer(data_loader={"args": {}}, metrics=["accuracy", {"type": "top_k_acc", "args": {"k": 3}}])
     state = before.state_dict() | {"best": 0.5, "epochs_since_best": 2, "config": before.config}
-    resumed = trainer(**{"data_loader": {"args": {}}} | change)
+    resumed = trainer(**{"data_loader": {"args": {}}, "metrics": before.config["metrics"]} | change)
     notes = resumed.resume(state | {"random": random_state()})
     assert (resumed.best, resumed.epochs_since_best) == ((0.5, 2) if is_kept else (None, 0))
     assert ("the best so far no longer counts" in "".join(notes)) != is_kept
