@@ -203,7 +203,7 @@ class BaseTrainer(ABC):
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
-            "lr": self.schedule.lr,
+            "lr": self.schedule.noted_lr,
             "best": self.best,
             "epochs_since_best": self.epochs_since_best,
         }
@@ -217,7 +217,7 @@ class BaseTrainer(ABC):
         self.epoch = state["epoch"]
         self.batch = state["batch"]
         self.step = state["step"]
-        self.schedule.lr = state["lr"]
+        self.schedule.noted_lr = state["lr"]
         self.best = state["best"]
         self.epochs_since_best = state["epochs_since_best"]
 

@@ -39,7 +39,7 @@ CONTENT = {
     "epoch": lambda v: _is_count(v, MAX_EPOCHS),
     "batch": _is_count,
     "step": _is_count,
-    "lr": _is_number,
+    "lr": lambda v: v is None or _is_number(v),
     "best": lambda v: v is None or _is_number(v),
     "epochs_since_best": _is_count,
     "part_size": lambda v: v is None or (_is_count(v) and v > 0),

@@ -35,7 +35,7 @@ class Schedule:
         self.per = per
         self.warmup_steps = warmup_steps
         self.n_done = n_done
-        self._lr: float | None = None  # of the step that was made last
+        self.noted_lr: float | None = None  # of the epoch's last step, where the optimizer's is no longer that
         mode, _, self.monitor = monitor.partition(" ")
         self.waits_for_plateau = isinstance(lr_scheduler, ReduceLROnPlateau)
         if self.waits_for_plateau and lr_scheduler.mode != mode:
@@ -52,23 +52,21 @@ class Schedule:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the epoch's last step; before its first, the optimizer's."""
-        return float(self.optimizer.param_groups[0]["lr"] if self._lr is None else self._lr)
-
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        self._lr = lr
+        """The learning rate of the epoch's last step."""
+        return float(self.optimizer.param_groups[0]["lr"] if self.noted_lr is None else self.noted_lr)
 
     def end_step(self) -> None:
         """Call after each step, when it is counted."""
+        if self.warmup_steps == 0 and self.per == "epoch":
+            return
         share = 1.0 if self.n_done() >= self.warmup_steps else self.n_done() / self.warmup_steps
-        self._lr = self.optimizer.param_groups[0]["lr"] * share
+        self.noted_lr = float(self.optimizer.param_groups[0]["lr"] * share)
         if self.per == "step" and self.lr_scheduler is not None:
             self._step()
 
     def end_epoch(self, log: dict[str, float]) -> None:
         """Call after each epoch, with its metrics by name."""
-        self._lr = None
+        self.noted_lr = None
         if self.lr_scheduler is None or self.per == "step":
             return
         if self.waits_for_plateau:
