@@ -67,8 +67,10 @@ def _why_taken(run_dir: Path) -> str:
 
 
 def _is_locked(run_dir: Path) -> bool:
-    if fcntl is None or run_dir.resolve() in _locks:
-        return fcntl is not None
+    if run_dir.resolve() in _locks:
+        return True
+    if fcntl is None:
+        return False
     try:
         with (run_dir / ".lock").open("r+") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

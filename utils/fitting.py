@@ -14,11 +14,14 @@ def forward(model: nn.Module, data: Any) -> Any:
     """`model(data)`. Raises UserError for data of another type than the weights, such as NumPy's float64."""
     try:
         return model(data)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
+        if not isinstance(data, Tensor) or "type" not in str(error):
+            raise
         weights = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
-        has_ids = any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in model.modules())
-        is_plain = isinstance(data, Tensor) and not (has_ids and not data.is_floating_point())
-        if not is_plain or weights in (None, data.dtype) or "type" not in str(error):
+        takes_ids = any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in model.modules())
+        if weights in (None, data.dtype) or (takes_ids and not data.is_floating_point()):
             raise
         raise UserError(
             f"the data are {data.dtype}, the model's weights {weights}: {error}. Convert the data where they are read: "

@@ -25,6 +25,15 @@ def test_ids_are_not_taken_for_data_of_a_wrong_type():
         forward(model, torch.tensor([0, 3], dtype=torch.uint8))
 
 
+def test_memory_that_runs_out_is_left_to_the_trainer():
+    class Full(nn.Linear):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("no memory of this type")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        forward(Full(2, 1), torch.ones(3, 2, dtype=torch.float64))
+
+
 def test_other_faults_of_a_model_keep_their_traceback():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         forward(nn.Linear(2, 1), torch.ones(3, 5, dtype=torch.float32))
