@@ -11,10 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from utils import catalog
-from utils.check_config import complete, find_faults
-from utils.config_keys import OBJECTS, TRAINER
-from utils.config_text import read_json
+from utils.config import OBJECTS, TRAINER, catalog, complete, find_faults, read_json
 from utils.errors import ConfigError, UserError, run_command
 
 PROJECT = catalog.PROJECT

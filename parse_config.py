@@ -6,10 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from utils import catalog
-from utils.check_config import complete, find_faults
-from utils.config_keys import FOLDER_NAME, NOT_FOR_TRAINER, OBJECTS, TRAINER, Object, is_folder_name
-from utils.config_text import apply_settings, as_json, read_json
+from utils.config import (
+    FOLDER_NAME,
+    NOT_FOR_TRAINER,
+    OBJECTS,
+    TRAINER,
+    Object,
+    apply_settings,
+    as_json,
+    catalog,
+    complete,
+    find_faults,
+    is_folder_name,
+    read_json,
+)
 from utils.errors import ConfigError, UserError
 
 # ------------------------------------------------------------------------------------------------ the command line
@@ -120,7 +130,7 @@ class ConfigParser:
 
         Fused, an update of all weights is one operation: two to four times as fast, on a CPU too.
         """
-        from utils.optimizers import can_be_fused
+        from utils.loop import can_be_fused
 
         trainable = [p for p in model.parameters() if p.requires_grad]
         entry = self.config["optimizer"]

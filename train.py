@@ -95,7 +95,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
 def check(trainer: "BaseTrainer") -> None:
     """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
     from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
-    from utils.threads import using_threads
+    from utils.loop import using_threads
 
     if trainer.compilation is not None:
         trainer.compilation.compile()

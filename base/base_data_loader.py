@@ -10,13 +10,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from base.base_dataset import InMemoryDataset
-from base.epoch_sampler import EpochSampler
-from base.seeded_dataset import SeededDataset
-from base.split import balancing_weights, class_numbers, split_indices
-from utils.batch import to_device
-from utils.prefetch import prefetch
+from utils.data import (
+    EpochSampler,
+    SeededDataset,
+    balancing_weights,
+    class_numbers,
+    end_at_exit,
+    leave_signals_to_main,
+    prefetch,
+    raise_if_killed,
+    split_indices,
+    to_device,
+)
 from utils.seed import derive_seed
-from utils.workers import end_at_exit, leave_signals_to_main, raise_if_killed
 
 
 class BaseDataLoader(DataLoader):

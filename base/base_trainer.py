@@ -14,16 +14,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from logger.run_log import RunLog
-from utils.checkpoint import load_model, snapshot
-from utils.checkpoint_writer import CheckpointWriter
-from utils.config_keys import check_options
-from utils.distributed import rank
+from utils.checkpoint import CheckpointWriter, changes_schedule, load_model, snapshot, take_over_changes
+from utils.config import check_options
 from utils.errors import TrainingInterrupted, UserError
-from utils.resume import changes_schedule, take_over_changes
-from utils.schedule import Schedule
+from utils.loop import Schedule, StopSignals, WeightsReader
+from utils.parallel import rank
 from utils.seed import random_state, set_random_state
-from utils.stop_signals import StopSignals
-from utils.weights_reader import WeightsReader
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from base import InMemoryDataset
 from data_loader.mnist import MEAN, STD
 from data_loader.transforms import Normalize
-from utils.config_text import apply_settings, read_json
+from utils.config import apply_settings, read_json
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 

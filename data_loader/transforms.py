@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from utils.batch import to_device
+from utils.data import to_device
 from utils.errors import did_you_mean
 
 

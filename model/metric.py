@@ -5,7 +5,7 @@ A metric that is no mean over samples is marked `@per_epoch` and called once wit
 
 from torch import Tensor
 
-from utils.metric_tracker import per_epoch
+from utils.loop import per_epoch
 
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:

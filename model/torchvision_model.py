@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from base import BaseModel
 from model.frozen import FrozenFeatures
-from utils.checkpoint import load_model
+from utils.checkpoint import load_model, load_plain
 from utils.errors import UserError, did_you_mean
-from utils.safe_load import load_plain
 
 WITHOUT_LOADING = (
     "To test or resume a run that was trained before, which holds all its weights itself, add -s arch.args.weights=null"

@@ -57,8 +57,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
     A loader that reads files, and a model that reads weights, say how: `offline_settings(folder)` in their tests.
     """
-    from utils import catalog
-    from utils.config_text import read_json
+    from utils.config import catalog, read_json
 
     config, settings = read_json(PROJECT / "config.json"), []
     for key, package in (("data_loader", "data_loader"), ("arch", "model")):

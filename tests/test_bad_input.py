@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from train import main as train_main
-from utils.config_text import read_json
+from utils.config import read_json
 from utils.errors import run_command
 
 CONFIG = read_json(Path(__file__).resolve().parent.parent / "config.json")
@@ -231,7 +231,7 @@ def test_a_trainer_that_counts_no_steps_keeps_its_checkpoints_when_it_fails(offl
 
 def test_a_check_compiles_and_leaves_the_number_of_threads(offline, monkeypatch, tmp_path):
     compiled, before = [], torch.get_num_threads()
-    monkeypatch.setattr("utils.compilation.Compilation.compile", lambda self: compiled.append(self))
+    monkeypatch.setattr("utils.loop.compilation.Compilation.compile", lambda self: compiled.append(self))
     torch.set_num_threads(2)
     settings = ["trainer.compile=true", "threads=null", f"trainer.save_dir={tmp_path}"]
     try:

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parse_config import ConfigParser
-from utils import catalog
-from utils.check_config import complete, find_faults
-from utils.config_text import apply_settings, parse_json, read_json
+from utils.config import apply_settings, catalog, complete, find_faults, parse_json, read_json
 from utils.errors import ConfigError, UserError
 
 PROJECT = Path(__file__).resolve().parent.parent

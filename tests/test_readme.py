@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from parse_config import ConfigParser
-from utils.config_keys import KEYS, OBJECTS
-from utils.config_text import apply_settings, read_json
+from utils.config import KEYS, OBJECTS, apply_settings, read_json
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from torch import Tensor
 from model.gan import Discriminator, Generator
 from trainer.trainer import Trainer
 from utils.checkpoint import load_model
-from utils.metric_tracker import MetricTracker
+from utils.loop import MetricTracker
 
 
 class GanTrainer(Trainer):

@@ -13,20 +13,27 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
-from utils.batch import n_samples, split_batch, to_channels_last
 from utils.checkpoint import load_model, trained_weights
-from utils.compilation import Compilation
-from utils.config_keys import check_options
-from utils.distributed import world_size
+from utils.config import check_options
+from utils.data import n_samples, split_batch, to_channels_last
 from utils.errors import TrainingInterrupted, UserError
-from utils.fitting import compare, forward
-from utils.metric_tracker import Metric, MetricTracker
-from utils.moving_average import MovingAverage
-from utils.non_finite import SkippingStep, divergence
-from utils.optimizers import fit_state, parameters_of
-from utils.out_of_memory import smaller_part
+from utils.loop import (
+    Compilation,
+    Metric,
+    MetricTracker,
+    MovingAverage,
+    SkippingStep,
+    choosing_threads,
+    compare,
+    divergence,
+    fit_state,
+    forward,
+    parameters_of,
+    smaller_part,
+    using_threads,
+)
+from utils.parallel import world_size
 from utils.seed import random_state, set_random_state
-from utils.threads import choosing_threads, using_threads
 
 BAR_SECONDS = 0.5  # an epoch shorter than this needs no progress bar, which would cost it 0.2 milliseconds
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

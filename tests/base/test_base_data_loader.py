@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-import base.epoch_sampler as module
+import utils.data.sampler as module
 from base import BaseDataLoader, BaseDataset, InMemoryDataset, split_indices
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from base import BaseDataLoader, BaseDataset
-from base.seeded_dataset import SampleError, SeededDataset
 from logger.data_report import report_data
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
+from utils.data import SampleError, SeededDataset
 from utils.errors import UserError, run_command
 from utils.seed import derive_seed
 

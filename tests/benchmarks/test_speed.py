@@ -15,7 +15,7 @@ from benchmarks.frameworks import FRAMEWORKS, is_installed, make_dataset, time_s
 from benchmarks.loops import all_samples, batches_by_hand, by_hand, template
 from benchmarks.measure import Row, in_turns
 from benchmarks.workloads import MNIST, MNIST_IMAGES, QUADRATIC, RESNET
-from utils.config_text import apply_settings
+from utils.config import apply_settings
 
 ROWS = {
     "ours": ["mnist-mlp", "california-mlp", "quadratic", "quadratic-best", "lenet", "bookkeeping"],

@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 
 from utils.checkpoint import load_checkpoint
-from utils.config_text import read_json
+from utils.config import read_json
 
 STAGE1, STAGE2 = "configs/transfer_learning_stage1.json", "configs/transfer_learning.json"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from utils import catalog
+from utils.config import catalog
 
 LOADERS = [name for name, found in catalog.definitions("data_loader").items() if found.is_a("BaseDataLoader")]
 

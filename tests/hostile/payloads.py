@@ -220,7 +220,7 @@ CALLS = [
     ("collections", "OrderedDict.fromkeys", []), ("torch._utils", "_import_dotted_name", "os.system"),
     ("numpy", "load", "x.npy"), ("numpy", "fromfile", "/dev/zero"), ("numpy", "core.multiarray._reconstruct"),
     ("pandas", "read_pickle", "x"), ("joblib", "load", "x"), ("utils.files", "write_json", {}, "../outside/x"),
-    ("utils.safe_load", "load_plain", "x"), ("model.mlp", "MLP", [1, 1]), ("trainer.trainer", "Trainer", 1),
+    ("utils.checkpoint.safe_load", "load_plain", "x"), ("model.mlp", "MLP", [1, 1]), ("trainer.trainer", "Trainer", 1),
     ("pathlib", "PosixPath", "x"), ("multiprocessing", "Process"), ("asyncio", "run", 1), ("antigravity", "geohash"),
 ]  # fmt: skip
 for module, name, *arguments in CALLS:

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parse_config import ConfigParser
-from utils.check_config import complete, find_faults
-from utils.config_text import apply_settings, parse_json, read_json
+from utils.config import apply_settings, complete, find_faults, parse_json, read_json
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from model.metric import accuracy, r2_score, top_k_acc
-from utils.metric_tracker import MetricTracker
+from utils.loop import MetricTracker
 
 
 def test_the_right_answers_are_counted():

@@ -13,7 +13,7 @@ from tests.trainer.test_trainer import stop_after
 from tools.verify import find_difference
 from trainer.gan_trainer import GanTrainer, energy_distance
 from utils.checkpoint import load_checkpoint
-from utils.config_text import read_json
+from utils.config import read_json
 from utils.errors import ConfigError, TrainingInterrupted
 
 SHAPE = (1, 2, 3)

@@ -13,7 +13,7 @@ from data_loader.transforms import Normalize
 from model.loss import cross_entropy
 from model.metric import accuracy, top_k_acc
 from trainer import Trainer
-from utils.metric_tracker import MetricTracker
+from utils.loop import MetricTracker
 from utils.seed import seed_everything
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]

@@ -14,10 +14,9 @@ from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from parse_config import ConfigParser
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, snapshot
-from utils.config_text import read_json
+from utils.config import read_json
 from utils.errors import ConfigError, UserError, run_command
-from utils.metric_tracker import per_epoch
-from utils.moving_average import MovingAverage
+from utils.loop import MovingAverage, per_epoch
 from utils.seed import random_state
 
 CONFIG = Path("config.json")
@@ -797,7 +796,7 @@ class CountingTrainer(BaseTrainer):
 
 
 def test_a_trainer_of_ones_own_from_the_base_is_handed_only_what_it_knows(tmp_path, monkeypatch):
-    from utils import catalog
+    from utils.config import catalog
 
     path = tmp_path / "counting.py"
     path.write_text(OWN_TRAINER)

@@ -9,8 +9,8 @@ from torch import nn
 
 from base import BaseDataLoader, InMemoryDataset
 from trainer import Trainer
-from utils.non_finite import all_finite, gradients_are_finite, restore_unless, step_if
-from utils.optimizers import fit_state
+from utils.loop.non_finite import all_finite, gradients_are_finite, restore_unless, step_if
+from utils.loop.optimizers import fit_state
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 BAD = [math.nan, math.inf, -math.inf]

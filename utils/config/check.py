@@ -8,8 +8,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from utils import catalog
-from utils.config_keys import (
+from utils.config import catalog
+from utils.config.keys import (
     KEYS,
     LOG_COLUMNS,
     NOT_FOR_TRAINER,

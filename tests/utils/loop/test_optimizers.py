@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.optimizers import fit_state
+from utils.loop.optimizers import fit_state
 
 
 def gradient(step: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from utils.prefetch import prefetch, read_ahead, to_device
+from utils.data.prefetch import prefetch, read_ahead, to_device
 
 CPU = torch.device("cpu")
 

@@ -5,9 +5,9 @@ import torch
 
 from base import BaseDataLoader, InMemoryDataset
 from trainer import Trainer
-from utils.checkpoint import load_checkpoint
+from utils.checkpoint.file import load_checkpoint
+from utils.checkpoint.resume import differences
 from utils.errors import UserError
-from utils.resume import differences
 from utils.seed import random_state
 
 SCHEDULERS = torch.optim.lr_scheduler

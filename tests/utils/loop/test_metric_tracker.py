@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from model.metric import accuracy, macro_f1, top_k_acc
 from utils.checkpoint import snapshot
-from utils.metric_tracker import MAX_BATCHES, MetricTracker, per_epoch
+from utils.loop.metric_tracker import MAX_BATCHES, MetricTracker, per_epoch
 
 METRICS = [accuracy, top_k_acc, macro_f1]
 

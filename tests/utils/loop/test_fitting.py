@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from utils.errors import UserError
-from utils.fitting import compare, forward
+from utils.loop.fitting import compare, forward
 
 
 @pytest.mark.parametrize("model", [nn.Linear(2, 1), nn.Conv1d(1, 1, 2)])

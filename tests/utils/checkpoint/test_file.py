@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.checkpoint import copy_checkpoint, load_checkpoint, open_checkpoint, save_checkpoint, snapshot
+from utils.checkpoint.file import copy_checkpoint, load_checkpoint, open_checkpoint, save_checkpoint, snapshot
 from utils.errors import UserError
 
 

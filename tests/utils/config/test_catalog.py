@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils import catalog
-from utils.catalog import accepts, definitions
+from utils.config import catalog
+from utils.config.catalog import accepts, definitions
 
 
 def annotation(text: str) -> ast.expr:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from utils.batch import map_tensors, to_device
+from utils.data.batch import map_tensors, to_device
 
 
 def prefetch(batches: Iterable[Any], device: torch.device) -> Iterable[Any]:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoint import copy_checkpoint, load_checkpoint, save_checkpoint, snapshot
+from utils.checkpoint.file import copy_checkpoint, load_checkpoint, save_checkpoint, snapshot
 from utils.errors import UserError
 from utils.seed import random_state, torch_random_state
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.describe import describe
+from tools.describe import describe
 
 
 def lines(value):

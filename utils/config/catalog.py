@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 _TOP_LEVEL = re.compile(r"^(class|def) ([A-Za-z]\w*)(?:\(([^)]*)\))?", re.MULTILINE)
 
 

@@ -4,8 +4,8 @@ import signal
 import threading
 from typing import Any
 
-from utils.distributed import largest, world_size
 from utils.errors import TrainingInterrupted
+from utils.parallel import largest, world_size
 
 
 class StopSignals:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from utils.distributed import rank, world_size
+from utils.parallel import rank, world_size
 from utils.seed import derive_seed
 
 

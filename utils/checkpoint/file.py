@@ -11,10 +11,10 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from utils.config_keys import MAX_EPOCHS, MAX_THREADS
+from utils.checkpoint.safe_load import PLAIN, find_damage, load_plain
+from utils.config import MAX_EPOCHS, MAX_THREADS
 from utils.errors import UserError, escape, printable
 from utils.files import write_atomically
-from utils.safe_load import PLAIN, find_damage, load_plain
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
 

@@ -4,7 +4,7 @@ from collections import OrderedDict, UserDict, namedtuple
 
 import torch
 
-from utils.batch import map_tensors, split_batch, to_device
+from utils.data.batch import map_tensors, split_batch, to_device
 
 Pair = namedtuple("Pair", "image label")
 META = torch.device("meta")

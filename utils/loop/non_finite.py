@@ -10,7 +10,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from utils.errors import UserError
-from utils.optimizers import parameters_of
+from utils.loop.optimizers import parameters_of
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Tensor:

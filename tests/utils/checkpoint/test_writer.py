@@ -6,8 +6,8 @@ import pickle
 import pytest
 import torch
 
-from utils.checkpoint import load_checkpoint, open_checkpoint, save_checkpoint
-from utils.checkpoint_writer import CheckpointWriter
+from utils.checkpoint.file import load_checkpoint, open_checkpoint, save_checkpoint
+from utils.checkpoint.writer import CheckpointWriter
 from utils.seed import random_state
 
 

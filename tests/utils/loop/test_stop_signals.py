@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from utils.errors import TrainingInterrupted
-from utils.stop_signals import StopSignals
+from utils.loop.stop_signals import StopSignals
 
 
 def send(number: int) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.threads import WORTH, choosing_threads, n_multiplications
+from utils.loop.threads import WORTH, choosing_threads, n_multiplications
 
 
 @pytest.fixture(autouse=True)

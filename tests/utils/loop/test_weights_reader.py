@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.weights_reader import WeightsReader
+from utils.loop.weights_reader import WeightsReader
 
 
 def assert_reads_the_state(reader, model):

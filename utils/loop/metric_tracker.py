@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.fitting import compare, name_of
+from utils.loop.fitting import compare, name_of
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 Values = list[float] | Tensor  # numbers, on a GPU in a tensor of one dimension
