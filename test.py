@@ -4,14 +4,11 @@ python test.py -r saved/<name>/<run_id>/model_best.pth     the checkpoint is eno
 python test.py -r saved/<name>/<run_id>                    a run's best checkpoint
 """
 
-import logging
 import math
 import sys
 
 from parse_config import ConfigParser
-from utils.errors import run_command
-
-logger = logging.getLogger(__name__)
+from utils.errors import printable, run_command
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,24 +16,23 @@ def main(argv: list[str] | None = None) -> None:
     config = ConfigParser.from_args("test", argv)
 
     from logger.logger import setup_logging
-    from utils.checkpoint import load_model, trained_weights
     from utils.device import prepare_device
     from utils.files import write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
-    device = prepare_device(config.args.device, config["n_gpu"], config["threads"])
+    device = prepare_device(config.args.device, config["n_gpu"])
     seed_everything(config["seed"])
 
     # ---- the test split, and the model with its trained weights
     data_loader = config.init_test_loader()
-    model = config.init_obj("arch").to(device)
-    load_model(model, trained_weights(config.checkpoint))
+    model = config.trained_model(config.checkpoint).to(device)
 
     # ---- evaluate
     trainer = config.init_trainer(model, config.init_ftn("loss"), config.init_metrics())
     results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}
-    print(f"{config.resume}: epoch {config.checkpoint.get('epoch', 'unknown')}, tested on {device}\n")
+    epoch = config.checkpoint.get("epoch", "unknown")
+    print(printable(f"{config.resume}: epoch {epoch}, tested on {device}\n"))
     for name, value in results.items():
         print(f"    {name:<16} {value:>10.4f}" if isinstance(value, float) else f"    {name:<16} {value:>10,}")
 

@@ -7,11 +7,13 @@ python train.py -r saved/<name>/<run_id>                         go on where a r
 
 import itertools
 import logging
+import math
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parse_config import ConfigParser
 from utils.errors import run_command
@@ -25,50 +27,69 @@ logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the config, build what it names, maybe resume, train."""
+    """Read the config, then train, or only try everything once."""
     config = ConfigParser.from_args("train", argv)
+    if config.args.check:
+        check(config)
+    else:
+        run(config)
 
+
+def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None = None) -> dict[str, Any]:
+    """A whole run in its folder, new or resumed.
+
+    on_epoch: called after each epoch with its record of the log. What it raises ends the run.
+    Returns the folder as `run_dir`, and from metrics.jsonl the records of the `last` and the `best` epoch (None: no
+    monitor, or an epoch of another folder).
+    """
     # torch takes a second to import: only after the config was found right
-    from logger.advice import name_overfitting
     from logger.data_report import report_data
     from logger.logger import setup_logging
-    from logger.run_dir import create_run_dir, lock_run_dir, open_run_dir, record_environment, remove_run_dir
-    from utils.device import prepare_device
+    from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
+    from logger.run_log import name_overfitting, read_metrics
     from utils.files import write_json
 
     setup_logging(config["trainer"]["verbosity"])
-    device = prepare_device(config.args.device, config["n_gpu"], config["threads"])
-    trainer = build_trainer(config, device)
-    notes = [f"Going on from {config.resume}", *trainer.resume(config.checkpoint)] if config.checkpoint else []
-    if config.args.check:
-        check(trainer)
-        print(*notes, "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was "
-              "written.", sep="\n")  # fmt: skip
-        return
+    trainer, notes = build_or_resume(config)
 
     # ---- the run's folder, new or the checkpoint's: from here on files are written
-    if config.checkpoint:
-        run_dir = open_run_dir(config.resume.parent)
-    else:
+    is_new = config.resume is None or config.args.run_id is not None
+    if is_new:
         run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
-    lock_run_dir(run_dir)
+    else:
+        run_dir = open_run_dir(config.resume.parent, config.checkpoint)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
-    for note in notes:
-        logger.info(note)
-    record_environment(run_dir, str(device))
-    write_json(config.config, run_dir / "config.json")
-    logger.debug("%s", trainer.model)
-    logger.info("Training in %s on %s", run_dir, device)
     try:
+        record_environment(run_dir, str(trainer.device))
+        write_json(config.config, run_dir / "config.json")
+        for note in notes:
+            logger.info(note)
+        logger.debug("%s", trainer.model)
+        logger.info("Training in %s on %s", run_dir, trainer.device)
         report_data(trainer.data_loader)
-        trainer.train(run_dir)
+        trainer.train(run_dir, on_epoch)
     except Exception:
-        if trainer.step == 0 and not any(run_dir.glob("*.pth")):  # nothing was trained: the next try may have the name
+        if is_new and trainer.step == 0:  # nothing was trained: the next try may have the name
             remove_run_dir(run_dir)
         raise
-    name_overfitting(run_dir, trainer.monitor)
+
+    # ---- what came out
+    records = read_metrics(run_dir)
+    best = next((record for record in records if trainer.best == record.get(trainer.monitor, math.nan)), None)
+    name_overfitting(records)
     if trainer.best is not None:
         logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
+    return {"run_dir": run_dir, "last": records[-1] if records else None, "best": best}
+
+
+def build_or_resume(config: ConfigParser) -> tuple["BaseTrainer", list[str]]:
+    """The trainer, as the checkpoint has left it if there is one, and lines to be shown."""
+    from utils.device import prepare_device
+
+    trainer = build_trainer(config, prepare_device(config.args.device, config["n_gpu"]))
+    if config.checkpoint is None:
+        return trainer, config.notes
+    return trainer, [*config.notes, f"Going on from {config.resume}", *trainer.resume(config.checkpoint)]
 
 
 def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer":
@@ -92,28 +113,23 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
     return config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
 
 
-def check(trainer: "BaseTrainer") -> None:
+def check(config: ConfigParser) -> None:
     """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
+    from logger.logger import setup_logging
     from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
-    from utils.loop import using_threads
 
-    if trainer.compilation is not None:
-        trainer.compilation.compile()
+    setup_logging(config["trainer"]["verbosity"])
+    trainer, notes = build_or_resume(config)
     valid_data_loader = trainer.valid_data_loader or trainer.data_loader
-    with (
-        closing(trainer.data_loader),
-        closing(valid_data_loader),
-        using_threads(trainer.threads),
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with closing(trainer.data_loader), closing(valid_data_loader), tempfile.TemporaryDirectory() as folder:
         trainer.data_loader.set_position(epoch=1)
-        trainer.train_on_batch(next(iter(trainer.data_loader)))
-        trainer.train_metrics.compute()
-        trainer.train_metrics.reset()
+        trainer.train_step(next(iter(trainer.data_loader)))
         trainer.evaluate(itertools.islice(valid_data_loader, 1))
         path = Path(folder) / "checkpoint.pth"
         save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
         trainer.load_state_dict(load_checkpoint(path))
+    print(*notes, "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written.",
+          sep="\n")  # fmt: skip
 
 
 if __name__ == "__main__":

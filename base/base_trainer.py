@@ -4,23 +4,27 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from logger.run_dir import run_mark
 from logger.run_log import RunLog
-from utils.checkpoint import CheckpointWriter, changes_schedule, load_model, snapshot, take_over_changes
-from utils.config import check_options
+from logger.writers import Writers
+from utils.checkpoint import CheckpointWriter, changes_schedule, load_states, snapshot, states_of, take_over_changes
+from utils.data import WorkerDied
 from utils.errors import TrainingInterrupted, UserError
-from utils.loop import Schedule, StopSignals, WeightsReader
+from utils.loop import Schedule, StopSignals
 from utils.parallel import rank
 from utils.seed import random_state, set_random_state
 
+MAX_COUNT = 2**53
 logger = logging.getLogger(__name__)
 
 
@@ -36,12 +40,19 @@ class BaseTrainer(ABC):
     epochs: how many epochs in all, those before a resume included.
     monitor: "min NAME" or "max NAME" of what `_train_epoch` returns decides what is best; "off": nothing does.
     early_stop: stop after that many epochs in a row that did not improve; 0: never.
-    save_period, save_every_steps, keep_last: see CheckpointWriter.
-    schedule_per, warmup_steps: see Schedule.
-    tensorboard: write TensorBoard's files too.
+    save_period: keep checkpoint-epoch<N>.pth every so many epochs.
+    save_every_steps: write checkpoint-last.pth also within an epoch, every so many steps; 0: never.
+    keep_last: keep only so many of the newest checkpoint-epoch<N>.pth; None: all.
+    schedule_per: what lr_scheduler counts: "epoch" or "step".
+    warmup_steps: let the learning rate rise over so many steps.
+    tensorboard: write TensorBoard's files.
     config: a plain dict, kept in the checkpoints.
 
-    Raises ValueError for an option out of range, and for a monitor that does not fit the scheduler.
+    `stateful` maps names to what a checkpoint holds: objects with `state_dict` and `load_state_dict`. A subclass adds
+    its own, `self.stateful["discriminator"] = self.discriminator`, and it is saved and resumed like the model.
+    `writer` takes `add_scalar`, `add_image`, `add_figure` and `add_histogram`, as TensorBoard's does.
+
+    Raises ValueError for a monitor of another form, or one that does not fit the scheduler.
     """
 
     def __init__(
@@ -50,48 +61,43 @@ class BaseTrainer(ABC):
         optimizer: Optimizer | None,
         lr_scheduler: LRScheduler | None = None,
         *,
-        epochs: int = 1,
+        epochs: Annotated[int, ">= 1", "<= 10_000_000"] = 1,
         monitor: str = "off",
-        early_stop: int = 0,
-        save_period: int = 1,
-        save_every_steps: int = 0,
-        keep_last: int | None = None,
-        schedule_per: str = "epoch",
-        warmup_steps: int = 0,
+        early_stop: Annotated[int, ">= 0"] = 0,
+        save_period: Annotated[int, ">= 1"] = 1,
+        save_every_steps: Annotated[int, ">= 0"] = 0,
+        keep_last: Annotated[int, ">= 1"] | None = None,
+        schedule_per: Literal["epoch", "step"] = "epoch",
+        warmup_steps: Annotated[int, ">= 0"] = 0,
         tensorboard: bool = True,
         config: dict[str, Any] | None = None,
     ):
-        check_options(epochs=epochs, monitor=monitor, early_stop=early_stop, save_period=save_period,
-                      save_every_steps=save_every_steps, keep_last=keep_last, schedule_per=schedule_per,
-                      warmup_steps=warmup_steps, tensorboard=tensorboard)  # fmt: skip
         self.model = model
         self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
         self.epochs = epochs
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
+        if self.monitor_mode not in ("off", "min", "max"):
+            raise ValueError(f'monitor is {monitor!r}; it must be "off", "min NAME" or "max NAME"')
         self.early_stop = early_stop
-        self.save_period = save_period
-        self.save_every_steps = save_every_steps
-        self.keep_last = keep_last
+        self.saving = {"save_period": save_period, "save_every_steps": save_every_steps, "keep_last": keep_last}
         self.tensorboard = tensorboard
         self.config = snapshot(config or {})
         self.schedule = Schedule(optimizer, lr_scheduler, schedule_per, warmup_steps, lambda: self.step, monitor)
-        self._read_weights = WeightsReader(model)
+        parts = {"model": model, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
+        self.stateful: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
+        self.writer = Writers(lambda: self.step)
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
         self.step = 0  # optimizer steps in all
         self.best: float | None = None
         self.epochs_since_best = 0
-        self.epoch_seconds = math.inf  # how long the last whole epoch took
 
         self.run_dir: Path | None = None
-        self.writer: CheckpointWriter | None = None
+        self.checkpoints: CheckpointWriter | None = None
         self.stop_signals = StopSignals()
-
-    @property
-    def lr_scheduler(self) -> LRScheduler | None:
-        """torch's scheduler, which `schedule` steps."""
-        return self.schedule.lr_scheduler
+        self._on_step: Callable[[], Any] | None = None
 
     @abstractmethod
     def _train_epoch(self, epoch: int) -> dict[str, float]:
@@ -99,46 +105,61 @@ class BaseTrainer(ABC):
 
     # ----------------------------------------------------------------------------------------------- the loop
 
-    def train(self, run_dir: Path | None = None) -> None:
+    def train(
+        self,
+        run_dir: Path | None = None,
+        on_epoch: Callable[[dict[str, float]], Any] | None = None,
+        on_step: Callable[[], Any] | None = None,
+    ) -> None:
         """Train until the last epoch, or until the monitored metric no longer improves.
 
-        run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing. Of several
-            processes, the first writes.
+        run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing. Of several processes, the
+            first writes.
+        on_epoch: called after each epoch with its record of the log; on_step: called after each step. What they raise
+            ends the training.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
-        self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
-        if self.run_dir is not None and not self.run_dir.exists():
-            self.run_dir.mkdir(parents=True)
         if self._is_finished():
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
         if self.early_stop > 0 and self.monitor_mode == "off":
             logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
-        weights = {name for name, _ in self.model.named_parameters()}
-        self.writer = CheckpointWriter(self.run_dir, self.config, self.save_period, self.save_every_steps,
-                                       self.keep_last, weights, lambda: self.run_log.flush())  # fmt: skip
-        if self.step > 0:
-            self.writer.start_from(self.state_dict)
-        signals = nullcontext() if run_dir is None else self.stop_signals
-        with RunLog(self.run_dir, self.epoch, self.epochs, self.tensorboard) as self.run_log, signals:
-            try:
-                while not self._is_finished():
-                    self.stop_signals.obey()
-                    start, is_whole = time.perf_counter(), self.batch == 0
-                    log = self._train_epoch(self.epoch + 1)
-                    seconds = time.perf_counter() - start
-                    self.epoch_seconds = seconds if is_whole else math.inf
-                    is_best = self._end_epoch(log, seconds)
-                    self.writer.keep(self.state_dict, self.epoch, is_best)
-            except TrainingInterrupted as interrupted:
-                self.writer.save(self.state_dict())
-                logger.warning("%s after step %d; go on with -r %s", interrupted, self.step, run_dir)
-                raise
-            except Exception:
-                self.writer.save_best()
-                raise
-            self.writer.save(self.state_dict())
+        self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
+        self._on_step = on_step
+        with ExitStack() as stack:
+            if run_dir is not None:
+                stack.enter_context(self.stop_signals)
+            if self.run_dir is not None:
+                self._open_checkpoints(self.run_dir, stack)
+            self.run_log = stack.enter_context(RunLog(self.run_dir, self.epoch, self.epochs, self.writer))
+            while not self._is_finished():
+                record = self._run_epoch()
+                if on_epoch is not None:
+                    on_epoch(record)
+
+    def _run_epoch(self) -> dict[str, float]:
+        """Train, judge, log and save an epoch. Returns its record of the log."""
+        start = time.perf_counter()
+        self.stop_signals.obey()
+        try:
+            log = self._train_epoch(self.epoch + 1)
+        except WorkerDied:  # of the signal that is to stop the whole run, before a batch was there
+            self.stop_signals.obey()
+            raise
+        if not isinstance(log, dict):
+            raise TypeError(f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}")
+        log = {name: float(value) for name, value in log.items()}
+        self.epoch += 1
+        self.batch = 0
+        is_best = self._judge(log)
+        seconds = time.perf_counter() - start
+        record = {"epoch": self.epoch, "step": self.step, **log, "lr": float(self.schedule.lr), "seconds": seconds}
+        self.schedule.end_epoch(log)
+        self.run_log.write(record, is_best)
+        if self.checkpoints is not None:
+            self.checkpoints.end_epoch(self.epoch, is_best)
+        return record
 
     def end_step(self) -> None:
         """Count a step that is done. This is the boundary at which a signal stops the training."""
@@ -146,8 +167,10 @@ class BaseTrainer(ABC):
         self.batch += 1
         self.schedule.end_step()
         self.stop_signals.obey()
-        if self.writer is not None:
-            self.writer.end_step(self.state_dict, self.step)
+        if self.checkpoints is not None:
+            self.checkpoints.end_step(self.step)
+        if self._on_step is not None:
+            self._on_step()
 
     def _is_finished(self) -> bool:
         if self.epoch >= self.epochs:
@@ -157,19 +180,6 @@ class BaseTrainer(ABC):
             return True
         return False
 
-    def _end_epoch(self, log: dict[str, float], seconds: float) -> bool:
-        """Judge and log an epoch; returns whether it is the best so far."""
-        if not isinstance(log, dict):
-            raise TypeError(f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}")
-        log = {name: float(value) for name, value in log.items()}
-        self.epoch += 1
-        self.batch = 0
-        lr = self.schedule.lr
-        is_best = self._judge(log)
-        self.schedule.end_epoch(log)
-        self.run_log.write({"epoch": self.epoch, "step": self.step, **log, "lr": lr, "seconds": seconds}, is_best)
-        return is_best
-
     def _judge(self, log: dict[str, float]) -> bool:
         """Whether this epoch is the best so far. NaN and infinity never are."""
         if self.monitor_mode == "off":
@@ -178,44 +188,39 @@ class BaseTrainer(ABC):
             raise UserError(f"trainer.monitor: {self.monitor!r} is not logged; logged are {', '.join(log)}")
         value = log[self.monitor]
         sign = 1 if self.monitor_mode == "min" else -1
-        if math.isfinite(value) and (self.best is None or sign * value < sign * self.best):
-            self.best = value
-            self.epochs_since_best = 0
-            return True
-        self.epochs_since_best += 1
-        return False
+        is_best = math.isfinite(value) and (self.best is None or sign * value < sign * self.best)
+        self.best = value if is_best else self.best
+        self.epochs_since_best = 0 if is_best else self.epochs_since_best + 1
+        return is_best
 
     # ------------------------------------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on as if it had never stopped. Subclasses add keys.
+        """What a resumed run needs to go on as if it had never stopped: `stateful`, and the counts of the loop.
 
         A checkpoint holds the config and the states of the random generators beside it.
         """
-        return {
-            "model": self._read_weights(),
-            "optimizer": self.optimizer.state_dict(),
-            "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
+        return {"optimizer": None, "lr_scheduler": None} | states_of(self.stateful) | {
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
-            "lr": self.schedule.noted_lr,
+            "lr": self.schedule.lr,
             "best": self.best,
             "epochs_since_best": self.epochs_since_best,
-        }
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
-        load_model(self.model, state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.lr_scheduler is not None:
-            self.lr_scheduler.load_state_dict(state["lr_scheduler"])
-        self.epoch = state["epoch"]
-        self.batch = state["batch"]
-        self.step = state["step"]
-        self.schedule.noted_lr = state["lr"]
-        self.best = state["best"]
-        self.epochs_since_best = state["epochs_since_best"]
+        counts = [state[name] for name in ("epoch", "batch", "step", "epochs_since_best")]
+        if not all(type(count) is int and 0 <= count <= MAX_COUNT for count in counts):
+            raise ValueError(f"epoch, batch, step and epochs_since_best are {counts}")
+        best = state["best"]
+        if best is not None and not math.isfinite(best):
+            raise ValueError(f"the best {self.monitor} is {best}")
+        load_states(self.stateful, state)
+        self.epoch, self.batch, self.step, self.epochs_since_best = counts
+        self.schedule.lr = float(state["lr"])
+        self.best = best
 
     def resume(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins.
@@ -226,13 +231,29 @@ class BaseTrainer(ABC):
         try:
             if changes_schedule(checkpoint["config"], self.config):
                 self.schedule.wind_forward(checkpoint["epoch"], checkpoint["step"])
-            state, notes = take_over_changes(
-                checkpoint, self.config, fresh=self.state_dict() | {"random": random_state()}
-            )
+            fresh = snapshot(self.state_dict() | {"random": random_state()})
+            state, notes = take_over_changes(checkpoint, self.config, fresh)
             self.load_state_dict(state)
             set_random_state(state["random"])
         except torch.OutOfMemoryError:
             raise
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
+
+    def _open_checkpoints(self, run_dir: Path, stack: ExitStack) -> None:
+        """Begin to keep checkpoints and to draw charts. What is not written yet is, when `stack` ends."""
+        if not run_dir.exists():
+            run_dir.mkdir(parents=True)
+        mark = run_mark(run_dir)
+        weights = {name for name, _ in self.model.named_parameters()}
+
+        def take_state() -> dict[str, Any]:
+            state = snapshot(self.state_dict() | {"random": random_state()})
+            return state | {"config": self.config, "run": mark}
+
+        self.checkpoints = CheckpointWriter(run_dir, take_state, weights, lambda: self.run_log.flush(), **self.saving)
+        if self.step > 0:
+            self.checkpoints.go_back()
+        stack.enter_context(self.checkpoints)
+        self.writer.open(["tensorboard"] if self.tensorboard else [], run_dir)

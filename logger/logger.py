@@ -4,14 +4,20 @@ import logging
 import sys
 from pathlib import Path
 
+from utils.errors import printable
+
 LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 class Terminal(logging.StreamHandler):
     """Standard output. The training goes on when nobody reads it any more, as in `train.py ... | head`."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
     def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exception(), BrokenPipeError):
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
             super().handleError(record)
 
 
@@ -19,7 +25,7 @@ class TrainLog(logging.FileHandler):
     """train.log. What a full disk does not take is on the terminal; the training goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exception(), OSError):
+        if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
 
@@ -35,8 +41,7 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     if log_file is not None:
         handlers.append(TrainLog(log_file, encoding="utf-8", delay=True))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    # Libraries stay silent but for their warnings.
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
-    for room in ("__main__", "train", "test", "base", "data_loader", "logger", "model", "trainer", "utils"):
+    for room in ("__main__", *(path.stem for path in PROJECT.iterdir())):  # libraries are silent but for warnings
         logging.getLogger(room).setLevel(logging.DEBUG)
     logging.captureWarnings(True)

@@ -1,4 +1,4 @@
-"""A run's numbers: a line per epoch, metrics.jsonl, and TensorBoard."""
+"""A run's numbers: a line per epoch, metrics.jsonl, and the writers' charts."""
 
 import json
 import logging
@@ -6,12 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from logger.writers import Writers
+from utils.errors import UserError
 from utils.files import write_atomically
 
 MAX_POINTS = 500  # a curve has no more points than a screen shows, and nobody reads more lines
+Record = dict[str, Any]
 
 logger = logging.getLogger(__name__)
-_encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make an encoder for each record
 
 
 class RunLog:
@@ -19,25 +21,21 @@ class RunLog:
 
     run_dir: the run's folder; None: only the lines.
     first_epoch: epochs done before. Records of later epochs, left by a run that was killed, are removed.
-    epochs: how many there will be. With more than 500, lines and TensorBoard show every n-th; metrics.jsonl has all.
-    tensorboard: write TensorBoard's files too.
+    epochs: how many there will be. With more than 500, lines and charts show every n-th; metrics.jsonl has all.
+    writer: draws the charts.
     """
 
-    def __init__(self, run_dir: Path | None, first_epoch: int, epochs: int, tensorboard: bool):
-        self._run_dir = run_dir
+    def __init__(self, run_dir: Path | None, first_epoch: int, epochs: int, writer: Writers):
         self._epochs = epochs
         self._period = math.ceil(epochs / MAX_POINTS)
+        self._writer = writer
+        self._unwritten = b""  # lines since the last flush, and those that a full disk has not taken
         self._file = None
-        self._writer = None
-        self._waiting: list[dict[str, Any]] = []  # records that are not in the files yet
-        self._unwritten = b""  # lines that a full disk has not taken yet
-        if run_dir is None:
-            return
-        path = run_dir / "metrics.jsonl"
-        _drop_later_epochs(path, first_epoch)
-        self._file = path.open("ab", buffering=0)
-        self._first_epoch = first_epoch
-        self._tensorboard = tensorboard
+        if run_dir is not None:
+            path = run_dir / "metrics.jsonl"
+            kept = lines_to_keep(path, first_epoch) if path.exists() else b""
+            write_atomically(path, lambda file: file.write(kept))
+            self._file = path.open("ab", buffering=0)
 
     def __enter__(self) -> "RunLog":
         return self
@@ -49,87 +47,78 @@ class RunLog:
             logger.warning("metrics.jsonl lacks its last lines: %s", error.strerror)
         if self._file is not None:
             self._file.close()
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()
 
-    def write(self, record: dict[str, Any], is_best: bool) -> None:
+    def write(self, record: Record, is_best: bool) -> None:
         """Log an epoch: `record` holds at least epoch, step, lr and seconds."""
         if self._file is not None:
-            self._waiting.append(record)
-        if self._is_shown(record["epoch"]):
-            self._write_line(record, is_best)
+            plain = {name: value if math.isfinite(value) else None for name, value in record.items()}  # JSON has no NaN
+            self._unwritten += json.dumps(plain).encode() + b"\n"
+        epoch = record["epoch"]
+        if epoch % self._period == 0 or epoch in (1, self._epochs):
+            values = {name: value for name, value in record.items() if name not in ("epoch", "step")}
+            numbers = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if name != "seconds")
+            best = "  best" if is_best else ""
+            logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, numbers, record["seconds"], best)
+            for name, value in values.items():
+                self._writer.add_scalar(_tag(name), value, record["step"])
 
     def flush(self) -> None:
         """Hand everything to the operating system, so that a kill of this process cannot lose it.
 
         Raises OSError if metrics.jsonl's disk is full; the lines are kept, for the next flush.
-        The files get their numbers only here, many at once: in an epoch of half a millisecond it would be seen.
         """
-        if self._file is None:
-            return
-        waiting, self._waiting = self._waiting, []
-        self._write_tensorboard([record for record in waiting if self._is_shown(record["epoch"])])
-        self._unwritten += "".join(_to_json(record) + "\n" for record in waiting).encode()
-        while self._unwritten:
+        self._writer.flush()
+        while self._unwritten and self._file is not None:
             self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
-    def _write_tensorboard(self, records: list[dict[str, Any]]) -> None:
-        if not self._tensorboard:
-            return
-        try:
-            if self._writer is None:  # only now: its import takes a third of a second
-                from torch.utils.tensorboard import SummaryWriter
 
-                self._writer = SummaryWriter(str(self._run_dir / "tensorboard"), purge_step=self._first_epoch + 1)
-            for record in records:
-                self._write_scalars(record)
-            self._writer.flush()
-        except OSError as error:  # its writer cannot go on after that
-            logger.warning("TensorBoard's files end here: %s", error.strerror)
-            self._writer, self._tensorboard = None, False
+def read_metrics(run_dir: Path) -> list[Record]:
+    """The records of metrics.jsonl. Raises UserError if there is none, or a line is no JSON."""
+    path = run_dir / "metrics.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+    except (OSError, RecursionError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
 
-    def _is_shown(self, epoch: int) -> bool:
-        return epoch % self._period == 0 or epoch in (1, self._epochs)
 
-    def _write_line(self, record: dict[str, Any], is_best: bool) -> None:
-        values = {name: value for name, value in record.items() if name not in ("epoch", "step", "seconds")}
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        best = "  best" if is_best else ""
-        logger.info("epoch %d/%d  %s  (%.2f s)%s", record["epoch"], self._epochs, numbers, record["seconds"], best)
-
-    def _write_scalars(self, record: dict[str, Any]) -> None:
-        """All numbers of a record as one event: TensorBoard's writer opens its file for each."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        scalars = [(_tag(name), value) for name, value in record.items() if name not in ("epoch", "step")]
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in scalars])
-        self._writer.file_writer.add_summary(summary, record["epoch"])
+def name_overfitting(records: list[Record]) -> None:
+    """Warn if the training loss ended near 0 while the validation loss rose well above its lowest value."""
+    records = [record for record in records if {type(record.get("loss")), type(record.get("val_loss"))} == {float}]
+    if records:
+        last, best = records[-1], min(records, key=lambda record: record["val_loss"])
+        if 0 <= last["loss"] < 0.1 * last["val_loss"] and last["val_loss"] > 1.1 * best["val_loss"] > 0:
+            logger.warning(
+                "Overfitting: the training loss is %.3g, but val_loss rose from %.3g in epoch %d to %.3g. More data, "
+                "augmentation, dropout, weight_decay or fewer epochs (early_stop) help.",
+                last["loss"], best["val_loss"], best["epoch"], last["val_loss"])  # fmt: skip
 
 
 def _tag(name: str) -> str:
-    """A number's name in TensorBoard, which draws loss/train and loss/valid side by side."""
+    """A number's name in a chart: TensorBoard draws loss/train and loss/valid side by side."""
     if name in ("lr", "seconds"):
         return name
     return f"{name[4:]}/valid" if name.startswith("val_") else f"{name}/train"
 
 
-def _to_json(record: dict[str, Any]) -> str:
-    try:
-        return _encode(record)
-    except ValueError:  # JSON has no NaN and no infinity
-        return json.dumps({name: value if math.isfinite(value) else None for name, value in record.items()})
+def lines_to_keep(path: Path, last_epoch: int) -> bytes:
+    """The lines of metrics.jsonl up to `last_epoch`. One that a kill cut off is later than any checkpoint, and goes.
 
-
-def _drop_later_epochs(path: Path, last_epoch: int) -> None:
-    """Keep the records up to `last_epoch`; a line cut off by a kill is later than any checkpoint, and goes too."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
+    Raises UserError where a line before them is damaged or missing, so that no log is ever lost by a resume.
+    """
+    kept: list[bytes] = []
+    epoch = None
+    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    for number, line in enumerate(lines, start=1):
         try:
-            if json.loads(line)["epoch"] > last_epoch:
+            record = json.loads(line)
+            if record["epoch"] > last_epoch:
                 break
-        except (KeyError, RecursionError, TypeError, ValueError):  # cut off, or never ours
-            break
-        kept.append(line)
-    write_atomically(path, lambda file: file.write(b"".join(kept)))
+            epoch = record["epoch"]
+            kept.append(line + b"\n")
+        except (KeyError, RecursionError, TypeError, ValueError):
+            if number < len(lines):
+                raise UserError(f"{path}: line {number} is no record of an epoch; mend or remove it to go on") from None
+    if kept and epoch != last_epoch:
+        raise UserError(f"{path} ends with epoch {epoch}, the checkpoint is of epoch {last_epoch}: lines are missing")
+    return b"".join(kept)

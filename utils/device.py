@@ -1,25 +1,47 @@
-"""Where to compute."""
+"""Where to compute, and with how many CPU threads."""
+
+import logging
 
 import torch
+from torch import nn
 
 from utils.errors import UserError
 
+WORTH = 20_000_000  # multiplications of a forward pass from which a second thread makes the step faster
+logger = logging.getLogger(__name__)
 
-def prepare_device(wanted: str | None, n_gpu: int, threads: int | None) -> torch.device:
-    """The device that was asked for, else a GPU if `n_gpu` allows one and there is one, else the CPU.
 
-    threads: how many CPU threads torch uses; None: its own choice, one per core.
+def prepare_device(wanted: str | None, n_gpu: int = 1) -> torch.device:
+    """The device that was asked for, else an accelerator if `n_gpu` allows one and there is one, else the CPU.
+
+    wanted: cpu, cuda, cuda:1, mps, xpu, or a GPU's number.
     Raises UserError for a device that does not exist here.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
     if wanted is None:
-        return torch.device("cuda" if n_gpu > 0 and torch.cuda.is_available() else "cpu")
-    name, _, number = wanted.partition(":")
-    if name not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise UserError(f"-d {wanted}: unknown device; use cpu, cuda or cuda:1")
-    n_found = torch.cuda.device_count() if name == "cuda" else 1
-    if int(number or 0) >= n_found:
-        found = "no GPU" if n_found == 0 or name == "cpu" else f"{n_found} GPU(s), cuda:0 to cuda:{n_found - 1}"
-        raise UserError(f"-d {wanted}: there is no such device; torch sees the CPU and {found}")
-    return torch.device(wanted)
+        if n_gpu > 1:
+            logger.warning("n_gpu is %d: this run uses one device.", n_gpu)
+        return accelerator if accelerator is not None and n_gpu > 0 else torch.device("cpu")
+    try:
+        device = torch.device(f"cuda:{int(wanted)}" if wanted.isdecimal() else wanted)
+    except RuntimeError:
+        raise UserError(f"-d {wanted}: unknown device; use cpu, cuda, cuda:1, mps or a GPU's number") from None
+    n_found = torch.accelerator.device_count() if accelerator is not None and device.type == accelerator.type else 0
+    if (device.index or 0) >= (1 if device.type == "cpu" else n_found):
+        found = f"the CPU and {n_found} x {device.type}" if n_found else "the CPU"
+        raise UserError(f"-d {wanted}: there is no such device; torch sees {found}")
+    return device
+
+
+def choose_threads(model: nn.Module, batch_size: int | None) -> int:
+    """1 for a small network on vectors, where more threads cost more than they save; else as many as torch uses.
+
+    A rule and not a measurement: the number of threads changes how sums are rounded, and the same run shall give the
+    same result whatever else the machine is doing.
+    """
+    parameters = list(model.parameters())
+    uses_weights_once = all(parameter.dim() <= 2 for parameter in parameters) and not any(
+        isinstance(layer, nn.RNNBase | nn.MultiheadAttention | nn.Embedding) for layer in model.modules()
+    )
+    n_multiplications = (batch_size or 1) * sum(parameter.numel() for parameter in parameters)
+    return 1 if uses_weights_once and n_multiplications < WORTH else torch.get_num_threads()

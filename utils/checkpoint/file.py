@@ -1,81 +1,25 @@
 """Checkpoint files: tensors and plain values only, written whole or not at all, checked before they are used."""
 
 import logging
-import math
-import re
-import shutil
+import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from utils.checkpoint.safe_load import PLAIN, find_damage, load_plain
-from utils.config import MAX_EPOCHS, MAX_THREADS
-from utils.errors import UserError, escape, printable
+from utils.checkpoint.state import PLAIN
+from utils.errors import UserError
 from utils.files import write_atomically
 
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
+BEST, LAST = "model_best.pth", "checkpoint-last.pth"
+MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
+MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
+MARKED_AS_FOLDER = 0x10  # the bit of a zip record by which torch's reader takes it for one
 
-
-def _is_count(value: Any, maximum: int = 2**53) -> bool:
-    return type(value) is int and 0 <= value <= maximum
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _is_weights(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(weight, torch.Tensor) for weight in value.values())
-
-
-CONTENT = {
-    "model": _is_weights,
-    "ema": _is_weights,
-    "optimizer": lambda v: isinstance(v, dict),
-    "config": lambda v: isinstance(v, dict) and all(isinstance(key, str) for key in v),
-    "epoch": lambda v: _is_count(v, MAX_EPOCHS),
-    "batch": _is_count,
-    "step": _is_count,
-    "lr": lambda v: v is None or _is_number(v),
-    "best": lambda v: v is None or _is_number(v),
-    "epochs_since_best": _is_count,
-    "part_size": lambda v: v is None or (_is_count(v) and v > 0),
-    "threads": lambda v: v is None or _is_count(v, MAX_THREADS),
-}
 logger = logging.getLogger(__name__)
-
-
-def snapshot(value: Any) -> Any:
-    """A deep copy of a state on the CPU, which later steps do not change.
-
-    Raises TypeError, naming the place, for what `torch.load(..., weights_only=True)` would refuse to load.
-    """
-    with torch.no_grad():
-        return _copy(value)
-
-
-def _copy(value: Any) -> Any:
-    kind = type(value)
-    if kind in PLAIN:
-        return value
-    if isinstance(value, torch.Tensor):
-        return value.clone() if value.is_cpu else value.cpu()
-    if kind is dict or kind is OrderedDict:
-        copy = {}
-        for key, item in value.items():
-            try:
-                copy[key] = item if type(item) in PLAIN else _copy(item)
-            except TypeError as error:
-                raise TypeError(f"{key}.{error}") from None
-        return copy
-    if kind is list or kind is tuple:
-        return kind([item if type(item) in PLAIN else _copy(item) for item in value])
-    if kind is Counter:  # MultiStepLR's milestones
-        return Counter(value)
-    raise TypeError(f"a {kind.__name__} cannot be kept: a checkpoint holds tensors and plain values only")
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
@@ -88,76 +32,120 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
         raise
 
 
-def copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy a checkpoint, as atomically as it is saved."""
-
-    def copy(file: IO[bytes]) -> None:
-        with source.open("rb") as original:
-            shutil.copyfileobj(original, file, length=1 << 20)
-
-    write_atomically(target, copy)
-
-
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU. Raises UserError when it is missing, damaged or something else."""
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
-    damage = find_damage(path)
-    if damage:
-        raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
     checkpoint = load_plain(path)
     missing = [key for key in KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(missing)}")
-    wrong = [key for key, is_right in CONTENT.items() if key in checkpoint and not is_right(checkpoint[key])]
+    wrong = [key for key in ("model", "optimizer", "config") if not isinstance(checkpoint[key], dict)]
     if wrong:
         raise UserError(f"{path} is not a checkpoint of this template: its {', '.join(wrong)} cannot be right")
     return checkpoint
 
 
 def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[str, Any]]:
-    """Load a checkpoint, or of a run's folder the newest valid one (`prefer_best`: the best one, where there is one).
+    """Load a checkpoint, or of a run's folder the newest intact one (`prefer_best`: the best, where there is one).
 
     Returns the file's path and its content. Raises UserError when there is none.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    candidates = _newest_first(path)
-    candidates.sort(key=lambda p: (p.name == "model_best.pth") != prefer_best)
-    for candidate in candidates:
-        try:
-            return candidate, load_checkpoint(candidate)
-        except UserError as error:
-            logger.warning("%s; trying another of the run", printable(str(error)))
-    raise UserError(f"{path} holds no {'valid ' if candidates else ''}checkpoint (checkpoint-*.pth or model_best.pth)")
+    preferred = [path / name for name in ((BEST, LAST) if prefer_best else (LAST,)) if (path / name).exists()]
+    others = {*path.glob("checkpoint-epoch*.pth"), *path.glob(BEST)} - set(preferred)
+    for file in preferred:
+        checkpoint = load_if_intact(file)
+        if checkpoint is not None:
+            return file, checkpoint
+    found = {file: checkpoint for file in sorted(others) if (checkpoint := load_if_intact(file)) is not None}
+    if not found:
+        what = "valid " if preferred or others else ""
+        raise UserError(f"{path} holds no {what}checkpoint (checkpoint-*.pth or {BEST})")
+    newest = max(found, key=lambda file: (found[file].get("step", 0), file.name != BEST))
+    return newest, found[newest]
 
 
-def load_model(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
-    """Load weights into a model. Raises UserError, naming the keys that differ, for another architecture."""
-    own = model.state_dict()
-    faults = [f"{key} is missing" for key in own if key not in state]
-    faults += [f"{escape(str(key)[:100])} is not in the model" for key in state if key not in own]
-    faults += [
-        f"{key} is {list(state[key].shape)}, the model's is {list(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise UserError(f"the checkpoint is from another architecture: {'; '.join(faults[:5])}{more}")
-    model.load_state_dict(dict(state))  # without what an OrderedDict may bear besides
+def load_if_intact(path: Path) -> dict[str, Any] | None:
+    try:
+        return load_checkpoint(path)
+    except UserError as error:
+        logger.warning("%s; trying another of the run", error)
+        return None
 
 
-def trained_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The weights to evaluate or export: the moving average, where the run kept one (trainer.ema)."""
-    return checkpoint.get("ema", checkpoint["model"])
+    average = checkpoint.get("ema") or {}
+    return {name.removeprefix("module."): weight for name, weight in average.items() if name != "n_averaged"} or (
+        checkpoint["model"]
+    )
 
 
-def _newest_first(run_dir: Path) -> list[Path]:
-    """checkpoint-last.pth, then checkpoint-epoch<N>.pth from the highest N down, then model_best.pth."""
+# ---------------------------------------------------------------------------- files that may be damaged or a stranger's
 
-    def age(path: Path) -> float:
-        epoch = re.fullmatch(r"checkpoint-epoch(\d+)\.pth", path.name)
-        return -int(epoch[1]) if epoch else {"checkpoint-last.pth": float("-inf")}.get(path.name, 1)
 
-    return sorted([*run_dir.glob("checkpoint-*.pth"), *run_dir.glob("model_best.pth")], key=age)
+def load_plain(path: Path) -> Any:
+    """What torch has saved in a file, onto the CPU.
+
+    Raises UserError if the file is damaged, or holds anything but tensors and plain values.
+    """
+    damage = find_damage(path)
+    if damage:
+        raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        _refuse_foreign(content, path.stat().st_size)
+    except Exception as error:  # whatever a hostile or damaged file causes; torch's advice would be to trust it
+        raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from error
+    return content
+
+
+def find_damage(path: Path) -> str | None:
+    """What is wrong with the zip archive that torch.save wrote: every record carries a checksum.
+
+    torch.save compresses nothing and keeps records apart, so that an archive whose records are together larger than
+    the file is a bomb; it is not opened.
+    """
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            file.seek(0)
+            if file.read(4) != b"PK\3\4":  # torch would take it for its old format, and zipfile for what it ends with
+                return "it is no zip archive"
+            records = archive.infolist()
+            if sum(record.file_size for record in records) > path.stat().st_size:
+                return "its records are larger than the file"
+            if any(record.external_attr & MARKED_AS_FOLDER for record in records):
+                return "a record is marked as a folder"  # torch would leave its tensor unread and say nothing
+            record = archive.testzip()
+    except Exception as error:  # a hostile or damaged file makes zipfile raise many kinds
+        return str(error) or type(error).__name__
+    return f"the checksum of {record} does not match" if record else None
+
+
+def _refuse_foreign(content: Any, file_size: int) -> None:
+    """Raise ValueError for what `snapshot` does not make, and for more than the file has room for.
+
+    Every value that `snapshot` makes takes a byte or more, but a hostile file can hold one list in the next, twice each
+    time, and one number as a tensor of a terabyte.
+    """
+    waiting, n_values, n_bytes = [(content, 1)], 0, 0
+    while waiting:
+        value, depth = waiting.pop()
+        kind = type(value)
+        n_values += 1
+        children: list[Any] = []
+        if kind in (dict, OrderedDict, Counter):
+            children = [*value.keys(), *value.values()]
+        elif kind in (list, tuple):
+            children = list(value)
+        elif isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized:
+            n_bytes += value.nbytes
+        elif kind not in PLAIN:
+            raise ValueError(f"a {kind.__name__}")
+        if n_values + len(waiting) + len(children) > file_size or n_bytes > MAX_SHARING * file_size:
+            raise ValueError("it holds more than there is in the file")
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        waiting += [(child, depth + 1) for child in children]

@@ -1,22 +1,27 @@
-"""Who wins when a run is resumed with a changed config: the person who changed it."""
+"""Who wins when a run is resumed with a changed config: the person who changed it.
+
+1. The run stays in its folder, whatever `name` and `save_dir` say now.
+2. A changed learning rate, schedule or optimizer counts as if it had been so from the start. An optimizer of another
+   type, or with arguments that change what it remembers of each weight, starts afresh.
+3. Changed data, loss, metrics or seed: an epoch that was interrupted starts anew. What was the best no longer counts if
+   the monitored number is another one now.
+4. Everything else is the new value, from here on.
+"""
 
 import json
 from typing import Any
 
-# A change of these changes the batches or what is gathered of them: an epoch that was interrupted starts anew.
-EPOCH_KEYS = ("seed", "data_loader.", "loss", "metrics")
-SCHEDULE_KEYS = ("lr_scheduler", "optimizer.args.lr", "trainer.schedule_per")
-# After a change of other arguments of the data loader, what was the best may be of other samples.
-ORDER_KEYS = tuple(
+FIXED = ("name", "trainer.save_dir")
+SCHEDULE = ("lr_scheduler", "trainer.schedule_per", "optimizer")
+FREE = ("lr", "weight_decay", "betas", "eps", "fused", "foreach", "maximize")
+EPOCH = ("seed", "data_loader", "loss", "metrics")
+HARMLESS = tuple(f"data_loader.args.{name}" for name in ("num_workers", "data_dir", "download"))
+# Other batches, but of the same samples, so that the monitored numbers can still be compared.
+BATCHING = tuple(
     f"data_loader.args.{name}" for name in ("batch_size", "shuffle", "balanced", "len_epoch", "drop_last", "augment")
 )
-HARMLESS_KEYS = ("data_loader.args.num_workers", "data_loader.args.data_dir", "data_loader.args.download")
-# What a run decides for itself as it goes on, until the person does: the key, and the checkpoint's entry.
-SETTINGS = {"seed": "random", "threads": "threads", "trainer.accumulate": "part_size"}
-# Where the run lies was decided when it started.
-FIXED_KEYS = ("name", "trainer.save_dir")
-# Arguments that do not change what an optimizer remembers of each weight. After a change of another it starts afresh.
-FREE_OPTIMIZER_ARGS = ("lr", "weight_decay", "betas", "eps", "fused", "foreach", "maximize")
+# What a run decides for itself as it goes on, until the person does: the key, and the state's entry.
+DECIDED = {"seed": "random", "trainer.accumulate": "part_size", "trainer.amp": "scaler"}
 
 
 def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
@@ -31,7 +36,7 @@ def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any
 
 def changes_schedule(then: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether two configs have another learning rate, at some step."""
-    return any(key.startswith((*SCHEDULE_KEYS, "optimizer")) for key in differences(then, now))
+    return any(key.startswith(SCHEDULE) for key in differences(then, now))
 
 
 def take_over_changes(
@@ -39,59 +44,57 @@ def take_over_changes(
 ) -> tuple[dict[str, Any], list[str]]:
     """The checkpoint's state, changed to what `config` says now, and the lines of a table of the changes.
 
-    fresh: the state of a trainer made from `config`, its scheduler wound forward to the checkpoint's epoch. A changed
-        learning rate or schedule thus goes on as if it had been so from the start.
+    fresh: the state of a trainer made from `config`, its schedule wound forward to the checkpoint's place.
     """
-    changes = differences(checkpoint["config"], config)
-    wins = {key: "the run's folder stays" if key in FIXED_KEYS else "the new value" for key in changes}
+    then = checkpoint["config"]
+    changes = differences(then, config)
     state = dict(checkpoint)
-    optimizer = [key for key in changes if key.startswith("optimizer")]
-    forgotten = [key for key in optimizer if key.split(".")[-1] not in FREE_OPTIMIZER_ARGS]
-    schedule = any(key.startswith(SCHEDULE_KEYS) for key in changes)
-    plateau = (config.get("lr_scheduler") or {}).get("type") == "ReduceLROnPlateau"
-    monitor = config.get("trainer", {}).get("monitor", "off")
-    rejudged = [key for key in changes if _changes_monitored(key, monitor, checkpoint["config"], config)]
-    if rejudged:
-        wins |= {key: f"{wins[key]}; the best so far no longer counts" for key in rejudged}
-        state |= {"best": None, "epochs_since_best": 0}
-        schedule = schedule or plateau
+    notes = {key: "the run's folder stays" if key in FIXED else "the new value" for key in changes}
+    state |= {entry: fresh[entry] for key, entry in DECIDED.items() if key in changes and entry in fresh}
 
-    if forgotten:  # what the optimizer remembered is of no use to it now
-        wins |= {key: f"{wins[key]}; the optimizer starts afresh" for key in forgotten}
-        state["optimizer"] = fresh["optimizer"]
-    elif optimizer or schedule:
+    if changes_schedule(then, config):
+        afresh = [key for key in changes if key.startswith("optimizer") and key.split(".")[-1] not in FREE]
+        notes |= {key: f"{notes[key]}; the optimizer starts afresh" for key in afresh}
         groups = [dict(group) for group in fresh["optimizer"]["param_groups"]]
-        if plateau and "optimizer.args.lr" not in optimizer:  # what it has lowered stays lowered
+        plateau = _type(config) == _type(then) == "ReduceLROnPlateau"
+        if plateau and "optimizer.args.lr" not in changes:  # what it has lowered stays lowered
             for group, old in zip(groups, checkpoint["optimizer"]["param_groups"], strict=True):
                 group["lr"] = old["lr"]
-        state["optimizer"] = checkpoint["optimizer"] | {"param_groups": groups}
-    if schedule:
-        state["lr_scheduler"] = fresh["lr_scheduler"]
+        remembered = fresh["optimizer"]["state"] if afresh else checkpoint["optimizer"]["state"]
+        state["optimizer"] = {"state": remembered, "param_groups": groups}
+        if not plateau or any(key.startswith(("lr_scheduler", "optimizer.args.lr")) for key in changes):
+            state["lr_scheduler"] = fresh["lr_scheduler"]
 
-    for key, entry in SETTINGS.items():
-        if key in changes and entry in fresh:
-            state[entry] = fresh[entry]
-    others = [key for key in changes if key.startswith(EPOCH_KEYS) and key not in HARMLESS_KEYS]
-    if others and "part_size" in fresh:
-        state["part_size"] = fresh["part_size"]
-    if state["batch"] and others:  # the interrupted epoch's batches or metrics are others now
-        wins |= {key: f"{wins[key]}; epoch {state['epoch'] + 1} starts anew" for key in others}
-        state |= {key: fresh[key] for key in ("batch", "train_metrics") if key in fresh}
-    table = [(key, _show(then), _show(now), wins[key]) for key, (then, now) in changes.items()]
-    return _like(state, fresh), _table(table)
+    rejudged = [key for key in changes if _changes_monitored(key, then, config)]
+    if rejudged:
+        notes |= {key: f"{notes[key]}; the best so far no longer counts" for key in rejudged}
+        state |= {"best": None, "epochs_since_best": 0}
+        if _type(config) == "ReduceLROnPlateau":
+            state["lr_scheduler"] = fresh["lr_scheduler"]
+    other_batches = [key for key in changes if key.startswith(EPOCH) and key not in HARMLESS]
+    if other_batches:
+        state |= {key: fresh[key] for key in ("part_size",) if key in fresh}
+        if state["batch"]:
+            notes |= {key: f"{notes[key]}; epoch {state['epoch'] + 1} starts anew" for key in other_batches}
+            state |= {key: fresh[key] for key in ("batch", "train_metrics") if key in fresh}
+    return state, _table([(key, _show(old), _show(new), notes[key]) for key, (old, new) in changes.items()])
 
 
-def _changes_monitored(key: str, monitor: str, then: dict[str, Any], now: dict[str, Any]) -> bool:
+def _type(config: dict[str, Any]) -> str | None:
+    """That of the learning rate scheduler."""
+    return (config.get("lr_scheduler") or {}).get("type")
+
+
+def _changes_monitored(key: str, then: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether a change of this key makes the monitored numbers of before and after no longer comparable."""
-    if key == "trainer.monitor":
-        return True
-    if monitor == "off":
-        return False
+    monitor = now.get("trainer", {}).get("monitor", "off")
     name = monitor.rpartition(" ")[2].removeprefix("val_")
-    if key.startswith("data_loader."):
-        return not key.startswith((*ORDER_KEYS, *HARMLESS_KEYS))
+    if key == "trainer.monitor" or monitor == "off":
+        return key == "trainer.monitor"
     if key == "metrics":
         return _metric(then, name) != _metric(now, name)
+    if key.startswith("data_loader"):
+        return not key.startswith((*BATCHING, *HARMLESS))
     return key.startswith("loss") and name == "loss"
 
 
@@ -99,36 +102,6 @@ def _metric(config: dict[str, Any], name: str) -> Any:
     """A metric's entry in a config; None if it has no such metric."""
     entries = config.get("metrics") or []
     return next((entry for entry in entries if name == (entry if isinstance(entry, str) else entry["type"])), None)
-
-
-def _like(state: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
-    """A state whose schedule has no other keys than a fresh one's: torch would set them as attributes, also methods.
-
-    And whose optimizer is fused if a fresh one is: torch.amp.GradScaler goes by how it was made.
-    Raises ValueError where the schedule or the optimizer's settings hold another kind of value than a fresh one.
-    """
-    groups = [dict(group) for group in state["optimizer"].get("param_groups", [])]
-    state = state | {"optimizer": state["optimizer"] | {"param_groups": groups}}
-    pairs = list(zip(groups, fresh["optimizer"]["param_groups"], strict=False))
-    if fresh["lr_scheduler"] is not None:
-        schedule = {key: value for key, value in state["lr_scheduler"].items() if key in fresh["lr_scheduler"]}
-        state = state | {"lr_scheduler": schedule}
-        pairs.append((schedule, fresh["lr_scheduler"]))
-    for values, expected in pairs:
-        for key in values.keys() & expected.keys():
-            if not _is_alike(values[key], expected[key]):
-                raise ValueError(f"{key} is {str(values[key])[:60]}, which cannot be")
-        if "fused" in expected:
-            values["fused"] = expected["fused"]
-    return state
-
-
-def _is_alike(value: Any, expected: Any) -> bool:
-    if isinstance(expected, str | dict):
-        return isinstance(value, type(expected))
-    if isinstance(expected, list | tuple):
-        return isinstance(value, list | tuple) and all(map(_is_alike, value, expected))
-    return not isinstance(value, str | bytes | dict | list | tuple)
 
 
 def _table(changes: list[tuple[str, str, str, str]]) -> list[str]:

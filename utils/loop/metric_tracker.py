@@ -1,155 +1,147 @@
 """Averages over an epoch, gathered without slowing the step down."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from itertools import compress
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from utils.loop.fitting import compare, name_of
+from utils.data import cat_batches, map_tensors, n_samples, to_device
+from utils.errors import UserError
 
-Metric = Callable[[Tensor, Tensor], Tensor]
-Values = list[float] | Tensor  # numbers, on a GPU in a tensor of one dimension
+Metric = Callable[[Any, Any], Any]
 
-# How many batches are kept before the metrics are computed for all of them at once, and how many numbers at most.
+# How many batches are kept until the metrics are computed for all of them at once, and how many numbers at most.
 MAX_BATCHES = 64
 MAX_NUMBERS = 1 << 22
 
 
 def per_epoch(metric: Metric) -> Metric:
     """Mark a metric that is no mean over samples, such as F1: it is called once, with the whole epoch, on the CPU."""
-    metric.per_epoch = True
+    vars(metric)["per_epoch"] = True
     return metric
 
 
 class MetricTracker:
     """The mean of the loss and of each metric over the samples seen since `reset()`.
 
-    metrics: functions (output, target) -> 0-d tensor, a mean over the batch; or marked with `per_epoch`.
+    metrics: functions (output, target) -> one number, a mean over the batch; or marked with `per_epoch`.
     device: where the batches lie.
-    skip_bad: leave out batches whose loss is NaN or infinite. The metrics are then computed batch by batch.
 
-    `update` only keeps references. Metrics are computed for up to 64 batches at once and stay on a GPU until `compute`
-    reads them, so a step neither pays for them nor waits.
+    `update` only keeps references. Metrics are computed for up to 64 batches at once, and nothing is read from a GPU
+    before `compute`. Outputs and targets are tensors, or tuples, lists and dicts of tensors.
     """
 
-    def __init__(self, metrics: Iterable[Metric], device: torch.device | str = "cpu", skip_bad: bool = False):
+    def __init__(self, metrics: Iterable[Metric] = (), device: torch.device | str = "cpu"):
         metrics = list(metrics)
-        self.means = [metric for metric in metrics if not getattr(metric, "per_epoch", False)]
-        self.wholes = [metric for metric in metrics if getattr(metric, "per_epoch", False)]
         self.names = ["loss", *map(name_of, metrics)]
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"two columns of the log have one name: {', '.join(self.names)}")
+        self.means = [metric for metric in metrics if not getattr(metric, "per_epoch", False)]
+        self.wholes = [metric for metric in metrics if getattr(metric, "per_epoch", False)]
         self.device = torch.device(device)
-        self.skip_bad = skip_bad
-        self._shapes: tuple[torch.Size, torch.Size] | None = None  # of the batches kept
-        self._limit = MAX_BATCHES
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
-        self._pending: list[tuple[float | Tensor, Tensor, Tensor]] = []
-        # of each group of equally large batches: how large they are, their losses, the metrics' means
-        self._groups: list[tuple[int, Values, Values]] = []
-        self._epoch: list[tuple[Tensor, Tensor]] = []  # what the per-epoch metrics will see
+        self._losses: list[tuple[int, Tensor]] = []  # of each batch: number of samples, loss
+        self._pending: list[tuple[Any, Any]] = []  # outputs and targets that the metrics have not seen yet
+        self._means: list[tuple[int, list[Any]]] = []  # of some batches each: number of samples, `means`
+        self._epoch: list[tuple[Any, Any]] = []  # what `wholes` will see
 
-    def update(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
+    def update(self, loss: Tensor, output: Any, target: Any) -> None:
         """Count a batch: its mean loss, the model's output and the target, each (batch, ...)."""
-        if (output.shape, target.shape) != self._shapes:
-            self._close_group()
-            self._expect(output, target)
-        self._pending.append((self._kept(loss), output.detach(), target))
-        if len(self._pending) >= self._limit:
-            self._close_group()
+        self._losses.append((n_samples(target), loss.detach()))
+        if len(self.names) > 1:
+            self._keep((map_tensors(Tensor.detach, output), target))
 
-    def _kept(self, value: Tensor) -> float | Tensor:
-        """A tensor's one number or, where reading it would wait for a GPU, a 0-d tensor there."""
-        return value.item() if self.device.type == "cpu" else value.detach().to(self.device).reshape(())
+    def _keep(self, batch: tuple[Any, Any]) -> None:
+        if not self._pending:
+            sizes = [1]
+            map_tensors(lambda tensor: sizes.append(tensor.numel()), batch)
+            self._max_batches = min(MAX_BATCHES, MAX_NUMBERS // sum(sizes))
+        self._pending.append(batch)
+        if len(self._pending) >= self._max_batches:
+            self._compute_pending()
 
-    def _expect(self, output: Tensor, target: Tensor) -> None:
-        """Begin a group of batches of these shapes."""
-        self._shapes = output.shape, target.shape
-        max_batches = 1 if self.skip_bad else MAX_BATCHES
-        self._limit = min(max_batches, MAX_NUMBERS // (output.numel() + target.numel() + 1))
+    def _compute_pending(self) -> None:
+        batches, self._pending = self._pending, []
+        try:
+            batches = [cat_batches(batches)] if batches else []
+        except RuntimeError:  # such as sequences of different lengths: one by one
+            pass
+        for output, target in batches:
+            means = [compare("metrics", metric, output, target) for metric in self.means]
+            self._means.append((n_samples(target), means))
+        if self.wholes:
+            self._epoch += batches
 
     def compute(self) -> dict[str, float]:
         """The means, and the metrics of the whole epoch, by name. Waits for the GPU."""
-        self._close_group()
-        groups, epoch = self._groups, self._epoch
-        if self.skip_bad:
-            is_good = [all(map(math.isfinite, _numbers(losses))) for _, losses, _ in groups]
-            groups, epoch = list(compress(groups, is_good)), list(compress(epoch, is_good))
-        n_samples, loss_sum, sums = 0, 0.0, [0.0] * len(self.means)
-        for size, losses, means in groups:
-            n_samples += size * len(losses)
-            loss_sum += size * sum(_numbers(losses))
-            sums = [old + size * len(losses) * mean for old, mean in zip(sums, _numbers(means), strict=True)]
-        n_samples = n_samples or math.nan
-        values = {"loss": loss_sum / n_samples}
-        for metric, metric_sum in zip(self.means, sums, strict=True):
-            values[name_of(metric)] = metric_sum / n_samples
+        self._compute_pending()
+        values = {"loss": _mean([(n, loss) for (n, _), loss in zip(self._losses, self.losses(), strict=True)])}
         if not math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             return dict.fromkeys(self.names, math.nan) | values
+        for i, metric in enumerate(self.means):
+            values[name_of(metric)] = _mean([(n, float(means[i])) for n, means in self._means])
         for metric in self.wholes:
-            output, target = (_readable(torch.cat(parts)) for parts in zip(*epoch, strict=True))
+            output, target = map_tensors(_readable, cat_batches(self._epoch))
             values[name_of(metric)] = float(compare("metrics", metric, output, target))
         return {name: values[name] for name in self.names}
 
-    def first_bad_batch(self) -> int | None:
-        """The number, from 0, of the first batch whose loss is NaN or infinite; None if all are finite."""
-        losses = [loss for _, losses, _ in self._groups for loss in _numbers(losses)]
-        return next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    def losses(self) -> list[float]:
+        """The loss of each batch. Waits for the GPU."""
+        return torch.stack([loss for _, loss in self._losses]).tolist() if self._losses else []
 
     def state_dict(self) -> dict[str, Any]:
         """All that was gathered, so that an interrupted epoch ends with the same numbers, bit by bit."""
-        return {"pending": self._pending, "groups": self._groups, "epoch": self._epoch}
+        return {"losses": self._losses, "pending": self._pending, "means": self._means, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`."""
         self.reset()
-        for loss, output, target in state["pending"]:
-            loss = torch.as_tensor(loss, dtype=torch.float64, device=self.device)
-            self._pending.append((self._kept(loss), output.to(self.device), target.to(self.device)))
-        if self._pending:
-            self._expect(*self._pending[0][1:])
-        self._groups = [
-            (int(size), [float(loss) for loss in losses], [float(mean) for mean in means])
-            for size, losses, means in state["groups"]
+        state = to_device(state, self.device)
+        self._losses, self._means, self._epoch = list(state["losses"]), list(state["means"]), list(state["epoch"])
+        for batch in state["pending"]:
+            self._keep(batch)
+
+
+def compare(key: str, function: Metric, output: Any, target: Any) -> Any:
+    """`function(output, target)`: the loss or a metric, which `key` names in the config.
+
+    Raises UserError, with the shapes, where it fails: most often the model's last layer has another size than the
+    target asks for, or the function is for another task. Raises ValueError for a result that is not one number.
+    """
+    try:
+        value = function(output, target)
+    except torch.OutOfMemoryError:
+        raise
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        shapes = [
+            map_tensors(lambda tensor: f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}", batch)
+            for batch in (output, target)
         ]
-        self._epoch = [tuple(part.to(self.device) for part in batch) for batch in state["epoch"]]
-
-    def _close_group(self) -> None:
-        """Compute the metrics of the batches kept, which are all of one shape, at once."""
-        if not self._pending:
-            return
-        losses, outputs, targets = zip(*self._pending, strict=True)
-        self._pending = []
-        means = []
-        if self.means or self.wholes:
-            output, target = torch.cat(outputs), torch.cat(targets)
-            means = [self._kept(_call(metric, output, target)) for metric in self.means]
-            if self.wholes:
-                self._epoch.append((output, target))
-        self._groups.append((targets[0].shape[0], _gathered(losses), _gathered(means)))
+        raise UserError(
+            f"{key}: {name_of(function)} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}: "
+            f"{error}"
+        ) from error
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(f"{key}: {name_of(function)} gave a tensor of shape {list(value.shape)}, not one number")
+    return value
 
 
-def _gathered(values: Sequence[float | Tensor]) -> Values:
-    return torch.stack(values) if values and isinstance(values[0], Tensor) else list(values)
+def name_of(function: Any) -> str:
+    """What a loss or a metric is called: a function by its name, a module by its class's."""
+    return getattr(function, "__name__", type(function).__name__)
 
 
-def _numbers(values: Values) -> list[float]:
-    return values.tolist() if isinstance(values, Tensor) else values
+def _mean(values: list[tuple[int, float]]) -> float:
+    """The mean over all samples, from the means over some of them each."""
+    n = sum(size for size, _ in values)
+    return sum(size * mean for size, mean in values) / n if n else math.nan
 
 
 def _readable(tensor: Tensor) -> Tensor:
     """On the CPU, and in no half precision, of which NumPy knows but one."""
     return tensor.cpu().float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor.cpu()
-
-
-def _call(metric: Metric, output: Tensor, target: Tensor) -> Tensor:
-    value = torch.as_tensor(compare("metrics", metric, output, target), dtype=torch.float64)
-    if value.dim() > 0:
-        raise ValueError(f"the metric {name_of(metric)} gave a tensor of shape {tuple(value.shape)}, not one number")
-    return value

@@ -12,7 +12,6 @@ from utils.errors import UserError
 class Schedule:
     """Steps a scheduler once per epoch or once per step of the optimizer.
 
-    optimizer, lr_scheduler: each may be None.
     per: "epoch" or "step".
     warmup_steps: make step k, from 1, of the first so many with k / warmup_steps of the learning rate.
     n_done: how many steps were made.
@@ -23,7 +22,7 @@ class Schedule:
 
     def __init__(
         self,
-        optimizer: Optimizer | None,
+        optimizer: Optimizer,
         lr_scheduler: LRScheduler | None,
         per: str,
         warmup_steps: int,
@@ -35,49 +34,41 @@ class Schedule:
         self.per = per
         self.warmup_steps = warmup_steps
         self.n_done = n_done
-        self.noted_lr: float | None = None  # of the epoch's last step, where the optimizer's is no longer that
+        self.lr = float(optimizer.param_groups[0]["lr"])  # that of the last step
         mode, _, self.monitor = monitor.partition(" ")
-        self.waits_for_plateau = isinstance(lr_scheduler, ReduceLROnPlateau)
-        if self.waits_for_plateau and lr_scheduler.mode != mode:
-            raise ValueError(f"ReduceLROnPlateau with mode {lr_scheduler.mode!r} needs a monitor of the same mode, "
-                             f'such as "{lr_scheduler.mode} val_loss"; it is {monitor!r}')  # fmt: skip
-        if self.waits_for_plateau and per == "step":
+        self.plateau = lr_scheduler if isinstance(lr_scheduler, ReduceLROnPlateau) else None
+        if self.plateau and self.plateau.mode != mode:
+            raise ValueError(f"ReduceLROnPlateau with mode {self.plateau.mode!r} needs a monitor of the same mode, "
+                             f'such as "{self.plateau.mode} val_loss"; it is {monitor!r}')  # fmt: skip
+        if self.plateau and per == "step":
             raise ValueError('ReduceLROnPlateau judges whole epochs; set schedule_per to "epoch"')
         if lr_scheduler is not None:
             # torch would warn of a schedule that steps before the optimizer. Here it never does, but for an optimizer
             # that has stepped before a resume, or whose first step was left out for its NaN.
-            optimizer._opt_called = True
-        if optimizer is not None and warmup_steps > 0:
+            vars(optimizer)["_opt_called"] = True
+        if warmup_steps > 0:
             self._lower_the_first_steps()
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the epoch's last step."""
-        return float(self.optimizer.param_groups[0]["lr"] if self.noted_lr is None else self.noted_lr)
 
     def end_step(self) -> None:
         """Call after each step, when it is counted."""
-        if self.warmup_steps == 0 and self.per == "epoch":
-            return
-        share = 1.0 if self.n_done() >= self.warmup_steps else self.n_done() / self.warmup_steps
-        self.noted_lr = float(self.optimizer.param_groups[0]["lr"] * share)
+        self.lr = self.optimizer.param_groups[0]["lr"]
+        if self.n_done() < self.warmup_steps:
+            self.lr = self.lr * self.n_done() / self.warmup_steps
         if self.per == "step" and self.lr_scheduler is not None:
             self._step()
 
     def end_epoch(self, log: dict[str, float]) -> None:
         """Call after each epoch, with its metrics by name."""
-        self.noted_lr = None
-        if self.lr_scheduler is None or self.per == "step":
-            return
-        if self.waits_for_plateau:
+        if self.plateau is not None:
             self._step(log[self.monitor])
-        else:
+        elif self.per == "epoch" and self.lr_scheduler is not None:
             self._step()
 
     def _step(self, *metric: float) -> None:
+        assert self.lr_scheduler is not None
         try:
             self.lr_scheduler.step(*metric)
-        except ValueError as error:  # OneCycleLR beyond its last step
+        except (ValueError, ArithmeticError) as error:  # OneCycleLR beyond its last step; a damaged state
             raise UserError(f"lr_scheduler: {error} (it is stepped once per {self.per})") from error
 
     def check_length(self, n_epochs: int, n_steps: int) -> None:
@@ -90,9 +81,9 @@ class Schedule:
 
     def wind_forward(self, n_epochs: int, n_steps: int) -> None:
         """Bring a fresh schedule to where it is after so many epochs and steps, unless it depends on their metrics."""
-        if self.lr_scheduler is not None and not self.waits_for_plateau:
+        if self.lr_scheduler is not None and self.plateau is None:
             for _ in range(n_steps if self.per == "step" else n_epochs):
-                self.lr_scheduler.step()
+                self._step()
 
     def _lower_the_first_steps(self) -> None:
         """Lower the rate while a step is made and not longer.
