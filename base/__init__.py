@@ -4,6 +4,5 @@ from base.base_data_loader import BaseDataLoader
 from base.base_dataset import BaseDataset, InMemoryDataset
 from base.base_model import BaseModel
 from base.base_trainer import BaseTrainer
-from utils.data import split_indices
 
-__all__ = ["BaseDataLoader", "BaseDataset", "BaseModel", "BaseTrainer", "InMemoryDataset", "split_indices"]
+__all__ = ["BaseDataLoader", "BaseDataset", "BaseModel", "BaseTrainer", "InMemoryDataset"]

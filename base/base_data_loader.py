@@ -1,9 +1,8 @@
 """How samples become batches."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from itertools import repeat
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -13,15 +12,16 @@ from base.base_dataset import InMemoryDataset
 from utils.data import (
     EpochSampler,
     SeededDataset,
+    WorkerDied,
     balancing_weights,
     class_numbers,
-    end_at_exit,
+    end_workers,
+    keep_child_handler,
     leave_signals_to_main,
-    prefetch,
-    raise_if_killed,
     split_indices,
     to_device,
 )
+from utils.errors import UserError
 from utils.seed import derive_seed
 
 
@@ -34,200 +34,150 @@ class BaseDataLoader(DataLoader):
     validation_split: the share (float below 1) or number (int) of samples that `split_validation()` hands out.
     num_workers: processes that read samples; the batches are the same for every number of them.
     stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
-    balanced: draw every class equally often, on average: with replacement, rare classes' samples more often. Needs
-        class numbers as `stratify` does, and `shuffle`.
-    len_epoch: an epoch is exactly so many batches, all of batch_size, wherever that is in the samples: the next epoch
-        goes on there, and each pass over the samples has an order of its own. None: an epoch is one pass.
+    balanced: draw every class equally often, with replacement; needs class numbers as `stratify` does, and `shuffle`.
+    len_epoch: batches per epoch, all of batch_size: the next epoch goes on where this one ends, and each round over
+        the samples has an order of its own. None: an epoch is one round.
     drop_last: leave out a last batch that is smaller than the others.
     training: False for the test split: every sample once, in a fixed order, not augmented, whatever the rest says.
     eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
     indices: the samples to use; by default all.
     collate_fn: makes a batch of a list of samples that are read one by one.
 
-    The seed is the one of torch when the loader is made: `torch.manual_seed(seed)` sets it.
-    A batch of an unshuffled pass may be a view of the data in memory: do not change it in place.
-    Raises ValueError for an empty dataset or an argument out of range.
+    The seed is torch's when the loader is made. Raises ValueError for an empty dataset or an argument out of range.
     """
+
+    batch_size: int
+    sampler: EpochSampler
 
     def __init__(
         self,
         dataset: Dataset,
-        batch_size: int,
+        batch_size: Annotated[int, ">= 1"],
         shuffle: bool = True,
         validation_split: float | int = 0.0,
-        num_workers: int = 0,
+        num_workers: Annotated[int, ">= 0", "<= 256"] = 0,
         *,
         stratify: bool = False,
         balanced: bool = False,
-        len_epoch: int | None = None,
+        len_epoch: Annotated[int, ">= 1"] | None = None,
         drop_last: bool = False,
         training: bool = True,
         eval_dataset: Dataset | None = None,
         indices: Tensor | None = None,
         collate_fn: Callable = default_collate,
     ):
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        if len_epoch is not None and len_epoch < 1:
-            raise ValueError(f"len_epoch is {len_epoch}; it must be at least 1")
-        if balanced and not shuffle:
-            raise ValueError("balanced draws samples at random; it needs shuffle")
         indices = torch.arange(len(dataset)) if indices is None else indices
         if len(indices) == 0:
             raise ValueError("the dataset is empty")
+        if len_epoch is not None and len_epoch < 1:  # torch checks the other numbers
+            raise ValueError(f"len_epoch is {len_epoch}; it must be at least 1")
+        if balanced and not shuffle:
+            raise ValueError("balanced draws samples at random; it needs shuffle")
         if not training:
             shuffle, validation_split, drop_last, balanced, len_epoch = False, 0.0, False, False, None
-        indices, self.valid_indices = split_indices(
-            indices, validation_split, class_numbers(dataset, "stratify") if stratify else None
-        )
+        labels = class_numbers(dataset, "stratify") if stratify else None
+        indices, self.valid_indices = split_indices(indices, validation_split, labels)
 
         self.training = training
         self.samples = dataset
-        self.eval_dataset = dataset if eval_dataset is None else eval_dataset
+        self.eval_dataset = eval_dataset or dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
         self.make_batch = collate_fn
+        self.is_in_order = not shuffle and torch.equal(indices, torch.arange(len(indices)))
         self.seed = torch.initial_seed()
         self.device = torch.device("cpu")
+        weights = balancing_weights(class_numbers(dataset, "balanced")[indices]) if balanced else None
+        length = None if len_epoch is None else len_epoch * batch_size
+        sampler = EpochSampler(indices, shuffle, self.seed, length, weights)
+        self.n_samples = sampler.n_samples  # of one round on this process
+        num_workers = 0 if self.in_memory else num_workers
         super().__init__(
             dataset if self.in_memory else SeededDataset(dataset, self.seed, collate_fn),
             batch_size,
-            sampler=EpochSampler(
-                indices,
-                shuffle,
-                self.seed,
-                length=None if len_epoch is None else len_epoch * batch_size,
-                weights=balancing_weights(class_numbers(dataset, "balanced")[indices]) if balanced else None,
-                keyed=not self.in_memory,
-            ),
-            num_workers=0 if self.in_memory else num_workers,
+            sampler=sampler,
+            num_workers=num_workers,
             drop_last=drop_last,
             collate_fn=_as_it_is,
-            persistent_workers=num_workers > 0 and not self.in_memory,
+            persistent_workers=num_workers > 0,
             worker_init_fn=leave_signals_to_main,
             generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
         )
-        if self.num_workers > 0:
-            end_at_exit(self)
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples a pass takes on this process; `drop_last` leaves the last few of them out."""
-        return self.sampler.n_samples
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
-        """Make the next pass that of `epoch`, from its batch number `batch` on. Call it before `iter`."""
+        """Go on at batch number `batch` of an epoch. Call it before `iter`."""
         self.sampler.epoch = epoch
         self.sampler.start = batch * self.batch_size
 
     def to(self, device: torch.device | str) -> "BaseDataLoader":
-        """From now on, hand out the batches on this device; returns the loader.
-
-        Data in memory move to a GPU once, if half of its free memory holds them, and batches are made there. Other
-        batches are copied while the one before is worked on.
-        """
+        """From now on, hand out the batches on this device; returns the loader. See also `InMemoryDataset.to`."""
         device = torch.device(device)
         if self.in_memory and (device.type == "cpu" or device != self.device):  # a GPU is asked once: others fill it
             self.samples.to(device)
         self.device = device
+        self.pin_memory = device.type == "cuda"
         return self
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._batches_in_memory() if self.in_memory else self._batches_by_torch())
-
-    def close(self) -> None:
-        """End the worker processes, if there are any; the next pass starts new ones.
-
-        Left to the garbage collector after an exception, they would be waited for in vain.
-        Raises UserError if one had died: torch's own errors of that differ with the instant, and name no cause.
-        """
-        try:
-            self._end_workers()
-        except RuntimeError:  # torch's signal handler tells once of a worker that died, at any instant, also here
-            self._end_workers()
-
-    def _end_workers(self) -> None:
-        if self._iterator is not None:
-            iterator = self._iterator
-            with suppress(RuntimeError):
-                iterator._shutdown_workers()
-            self._iterator = None
-            where = f"in epoch {self.sampler.epoch - 1}, after {iterator._num_yielded} batches"
-            raise_if_killed(iterator._workers, where)
-
-    def _batches_by_torch(self) -> Iterator[Any]:
-        """The batches sample by sample, by torch's DataLoader."""
-        try:
-            yield from prefetch(super().__iter__(), self.device)
-        except Exception:
-            self.close()
-            raise
-
-    # ------------------------------------------------------------------------------------------- data in memory
-
-    def _batches_in_memory(self) -> Iterable[tuple[Tensor, Tensor]]:
-        """The batches by indexing: no Python per sample. What is done to the data is done on the device."""
-        dataset, places = self.samples, self.sampler.take()
-        if self.drop_last:
-            places = places[: len(places) // self.batch_size * self.batch_size]
-        if not places:
-            return ()
-        augments = self.training and dataset.augment is not None
-        is_elsewhere = dataset.data.is_cpu != (self.device.type == "cpu")
-        if not augments and dataset.transform is None and not is_elsewhere:
-            part = self.sampler.as_slice(places)
-            if part is not None:
-                return self._slices(part)
-        batches = self._gather(places, augments)
-        batches = prefetch(batches, self.device) if is_elsewhere else batches
-        return ((dataset.prepare(data, draws), target) for data, target, draws in batches)
-
-    def _slices(self, part: slice) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of consecutive samples, without a copy."""
-        data, target = self.samples.data, self.samples.target
-        versions = data._version, target._version  # counts changes in place, those of a view too
-        if part.stop - part.start == data.shape[0] <= self.batch_size:  # one batch of all: an epoch can be that short
-            yield data.detach(), target.detach()
-        else:
-            for start in range(part.start, part.stop, self.batch_size):
-                batch = slice(start, min(start + self.batch_size, part.stop))
-                yield data[batch], target[batch]
-        if versions != (data._version, target._version):
-            raise RuntimeError(
-                "a batch was changed in place, and the dataset with it; write x = x / 2 instead of x /= 2 or x.div_(2)"
-            )
-
-    def _gather(self, places: range, augments: bool) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """The batches of samples anywhere, and to augment them, random numbers."""
-        data, target = self.samples.data, self.samples.target
-        passes = list(self.sampler.passes(places))
-        indices = torch.cat([indices for _, indices in passes])
-        draws = repeat(None)
-        if augments:
-            draws = torch.cat([self._draw(epoch)[indices] for epoch, indices in passes])
-            draws = to_device(draws, data.device).split(self.batch_size)
-        indices = to_device(indices, data.device).split(self.batch_size)
-        for batch, batch_draws in zip(indices, draws, strict=False):
-            yield data.index_select(0, batch), target.index_select(0, batch), batch_draws
-
-    def _draw(self, epoch: int) -> Tensor:
-        """Random numbers for each sample of the dataset, a function of (seed, epoch, index): (n_samples, n_draws)."""
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch, 1))
-        return torch.rand(len(self.samples), self.samples.augment.n_draws, generator=generator)
-
-    # ----------------------------------------------------------------------------------------------- validation
 
     def split_validation(self) -> "BaseDataLoader | None":
         """A loader of the samples that `validation_split` set apart, in a fixed order; None if there are none."""
         if len(self.valid_indices) == 0:
             return None
-        return BaseDataLoader(
-            self.eval_dataset,
-            self.batch_size,
-            num_workers=self.num_workers,
-            training=False,
-            indices=self.valid_indices,
-            collate_fn=self.make_batch,
-        ).to(self.device)
+        options = {"num_workers": self.num_workers, "collate_fn": self.make_batch, "indices": self.valid_indices}
+        return BaseDataLoader(self.eval_dataset, self.batch_size, training=False, **options).to(self.device)
+
+    def close(self) -> str:
+        """End the worker processes; the next pass starts new ones. Returns which had died, and how; "" if none had."""
+        iterator, self._iterator = self._iterator, None
+        return end_workers(iterator) if iterator is not None else ""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._batches_in_memory() if self.in_memory else self._batches_by_torch()
+
+    def _batches_by_torch(self) -> Iterator[Any]:
+        """The batches of samples that are read one by one, with workers or without."""
+        epoch, n_read = self.sampler.epoch, self.sampler.start // self.batch_size
+        try:
+            with keep_child_handler():
+                batches = super().__iter__()
+            for batch in batches:
+                if isinstance(batch, UserError):
+                    raise batch
+                yield batch if self.device.type == "cpu" else to_device(batch, self.device)
+                n_read += 1
+        except GeneratorExit:  # the loop was left early; the workers serve the next one
+            raise
+        except BaseException as error:
+            death = self.close()
+            if death:
+                raise WorkerDied(
+                    f"data loader: {death}, in epoch {epoch}, after {n_read} batches. Try fewer workers, or none (-s "
+                    "data_loader.args.num_workers=0). Checkpoints saved before are intact."
+                ) from error
+            raise
+
+    def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches by indexing: no Python per sample. Each is a copy. Transforms run on the batch's device."""
+        dataset, rounds = self.samples, self.sampler.next_epoch()
+        if not rounds:
+            return
+        moves = dataset.data.device.type != self.device.type
+        indices, draws = torch.cat([indices for _, indices in rounds]), repeat(None)
+        if self.training and dataset.augment is not None:
+            draws = torch.cat([self._draw(number)[indices] for number, indices in rounds]).split(self.batch_size)
+        elif self.is_in_order and len(indices) == len(dataset) == self.batch_size and not moves:
+            yield dataset.prepare(dataset.data.clone()), dataset.target.clone()  # twice as fast as indexing
+            return
+        for batch, draw in zip(to_device(indices, dataset.data.device).split(self.batch_size), draws, strict=False):
+            if self.drop_last and len(batch) < self.batch_size:
+                return
+            data, target = dataset.data.index_select(0, batch), dataset.target.index_select(0, batch)
+            if moves:
+                data, target = to_device((data, target), self.device)
+            yield dataset.prepare(data, to_device(draw, self.device)), target
+
+    def _draw(self, number: int) -> Tensor:
+        """Random numbers for each sample of the dataset, a function of (seed, round, index): (n_samples, n_draws)."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, number, 1))
+        return torch.rand(len(self.samples), self.samples.augment.n_draws, generator=generator)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -62,7 +62,7 @@ class InMemoryDataset(BaseDataset):
         return data if self.transform is None else self.transform(data)
 
     def to(self, device: torch.device) -> None:
-        """Move the samples to a GPU if half of its free memory holds them; else they stay where they are."""
+        """Move the samples to the CPU, or to a CUDA GPU if half of its free memory holds them; else they stay."""
         n_bytes = self.data.nbytes + self.target.nbytes
-        if device.type == "cpu" or n_bytes <= torch.cuda.mem_get_info(device)[0] // 2:
+        if device.type == "cpu" or (device.type == "cuda" and n_bytes <= torch.cuda.mem_get_info(device)[0] // 2):
             self.data, self.target = self.data.to(device), self.target.to(device)

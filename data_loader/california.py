@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from base import BaseDataLoader, InMemoryDataset, split_indices
+from base import BaseDataLoader, InMemoryDataset
+from utils.data import split_indices
 
 TEST_SHARE = 0.2
 MAX_BYTES = 1 << 24  # of the unpacked file, which has 1.5 million

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from base import BaseDataLoader, InMemoryDataset, split_indices
+from base import BaseDataLoader, InMemoryDataset
+from utils.data import split_indices
 from utils.errors import did_you_mean
 
 if TYPE_CHECKING:

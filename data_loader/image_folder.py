@@ -84,7 +84,7 @@ class ImageDataset(BaseDataset):
         path, number = self.samples[index]
         try:
             image = default_loader(path)
-        except OSError as error:  # the start of the file was right, or it has changed since
+        except Exception as error:  # PIL raises many kinds; the header was right, or the file has changed since
             raise UserError(f"{path} cannot be read as an image: {error}") from error
         return self.transform(pil_to_tensor(image)), number
 

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 import torch
 
-from base import split_indices
 from data_loader.csv_file import CsvDataLoader
 from model.mlp import MLP
 from tools.make_table import make_table
 from utils.checkpoint import load_checkpoint
+from utils.data import split_indices
 
 
 def test_the_shipped_table_is_what_the_tool_makes():

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from base import split_indices
 from data_loader.csv_file import CsvDataLoader
 from tools.make_table import make_table
+from utils.data import split_indices
 from utils.errors import run_command
 
 

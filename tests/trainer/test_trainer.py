@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from base import BaseDataLoader, BaseDataset, BaseModel, InMemoryDataset, split_indices
+from base import BaseDataLoader, BaseDataset, BaseModel, InMemoryDataset
 from model.metric import accuracy, macro_f1
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
+from utils.data import split_indices
 from utils.errors import TrainingInterrupted, UserError
 from utils.seed import random_state
 

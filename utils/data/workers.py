@@ -1,58 +1,62 @@
 """The worker processes of a data loader: which signals they obey, and how they end."""
 
-import atexit
 import os
 import signal
-import weakref
-from collections.abc import Iterable
-from multiprocessing.process import BaseProcess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import Any
 
 from utils.errors import UserError
 
 LIKELY_CAUSES = {
-    -signal.SIGKILL: "most often because the memory is full",
-    -signal.SIGBUS: "most often because the shared memory, /dev/shm, is full",
+    -signal.SIGKILL: ", most often because the memory is full",
+    -signal.SIGBUS: ", most often because the shared memory, /dev/shm, is full",
 }
-# How workers end that nobody killed: by themselves, or after the SIGTERM that ends the whole run.
-NORMAL_EXITS = (None, 0, -signal.SIGTERM, -signal.SIGALRM)
-_to_close: weakref.WeakSet = weakref.WeakSet()
-SECONDS_TO_LIVE = 5  # of a worker after SIGTERM: for the main process to reach a step's end and save
+
+
+class WorkerDied(UserError):
+    """A worker process of a data loader ended before its work was done."""
 
 
 def leave_signals_to_main(worker_id: int) -> None:
-    """A signal to the whole process group, such as Ctrl-C, is the main process's: it may need more batches."""
+    """Ctrl-C goes to the whole process group, but the main process may need more batches to come to a step's end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if os.name == "posix":
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_LIVE))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def end_at_exit(loader: Any) -> None:
-    """Close a data loader when Python ends, if it is still there: a notebook's loop may have been left early.
+@contextmanager
+def keep_child_handler() -> Iterator[None]:
+    """Inside the block, torch may start workers without leaving its SIGCHLD handler behind.
 
-    Python would end the workers by SIGTERM, and they wait for the main process then.
+    That one raises as soon as a worker dies, even in the middle of an optimizer step. Without it, torch notices
+    when it waits for a batch.
     """
-    _to_close.add(loader)
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        yield  # torch sets no handler either
+        return
+    handler = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
 
 
-def _close_all(process: int) -> None:
-    if os.getpid() == process:  # not one forked from it
-        for loader in list(_to_close):
-            loader.close()
+def end_workers(iterator: Any) -> str:
+    """End the workers of a DataLoader's iterator. Returns which had died before, and how; "" if none had."""
+    workers = {worker.sentinel: (number, worker) for number, worker in enumerate(iterator._workers)}
+    died = [workers[sentinel] for sentinel in wait(workers, timeout=0.1)]  # a death takes a moment to be seen
+    causes = [_describe_death(number, worker) for number, worker in died]
+    iterator._shutdown_workers()
+    for _, worker in workers.values():
+        worker.kill()
+        worker.join()
+    return " and ".join(causes)
 
 
-atexit.register(_close_all, os.getpid())
-
-
-def raise_if_killed(workers: Iterable[BaseProcess], where: str) -> None:
-    """Raise UserError if one of some ended processes ended in another way than by the end of its work."""
-    for worker in workers:
-        code = worker.exitcode
-        if code in NORMAL_EXITS:
-            continue
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        why = LIKELY_CAUSES.get(code, "perhaps by a fault in compiled code that the dataset calls")
-        raise UserError(
-            f"{where}, a worker process of the data loader {how}, {why}. Try fewer workers, or none "
-            "(-s data_loader.args.num_workers=0). Checkpoints saved before are intact."
-        )
+def _describe_death(number: int, worker: Any) -> str:
+    worker.join()
+    code = worker.exitcode
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"worker {number} (pid {worker.pid}) {how}{LIKELY_CAUSES.get(code, '')}"
