@@ -53,8 +53,6 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
     if train and not (args.config or args.resume):
         parser.error("say what to train: -c config.json, or -r CHECKPOINT to go on with a run")
     if train and args.run_id is not None:
-        if args.resume:
-            parser.error("--run-id names a new run, -r goes on with an old one: give one of them")
         if not is_folder_name(args.run_id):
             parser.error(f"--run-id {args.run_id!r} is not {FOLDER_NAME}")
     if train:
@@ -83,7 +81,8 @@ class ConfigParser:
         if faults:
             raise ConfigError(where, faults)
         self.may_download = may_download
-        self.args: argparse.Namespace | None = None
+        self.args = argparse.Namespace(device=None, run_id=None)
+        self.notes: list[str] = []
         self.resume: Path | None = None
         self.checkpoint: dict[str, Any] | None = None
 
@@ -130,17 +129,18 @@ class ConfigParser:
 
         Fused, an update of all weights is one operation: two to four times as fast, on a CPU too.
         """
-        from utils.loop import can_be_fused
-
         trainable = [p for p in model.parameters() if p.requires_grad]
         entry = self.config["optimizer"]
-        arguments = entry.get("args", {})
-        parameters, _ = catalog.definitions(OBJECTS["optimizer"].package)[entry["type"]].parameters
-        decided = arguments.keys() & {"fused", "foreach", "capturable", "differentiable"}
-        has_fused = "fused" in {parameter.name for parameter in parameters}
-        if has_fused and not decided and can_be_fused(model, trainable, arguments):
+        if entry["type"] in ("Adam", "AdamW") and not entry.get("args", {}).keys() & {"fused", "foreach"}:
             return self.init_obj("optimizer", trainable, fused=True)
         return self.init_obj("optimizer", trainable)
+
+    def trained_model(self, checkpoint):
+        from utils.checkpoint import load_model, trained_weights
+
+        model = self.init_obj("arch")
+        load_model(model, trained_weights(checkpoint))
+        return model.eval()
 
     def init_test_loader(self) -> Any:
         """The data loader, built with `training=False`: the test split, every sample once."""

@@ -19,7 +19,7 @@ from logger.run_log import RunLog
 from logger.writers import Writers
 from utils.checkpoint import CheckpointWriter, changes_schedule, load_states, snapshot, states_of, take_over_changes
 from utils.data import WorkerDied
-from utils.errors import TrainingInterrupted, UserError
+from utils.errors import UserError
 from utils.loop import Schedule, StopSignals
 from utils.parallel import rank
 from utils.seed import random_state, set_random_state

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from model.gan import Discriminator, Generator
 from trainer.trainer import Trainer
-from utils.checkpoint import load_model
 from utils.loop import MetricTracker
 
 
@@ -43,7 +42,12 @@ class GanTrainer(Trainer):
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), discriminator_lr, betas=(0.5, 0.999)
         )
-        self.discriminator_losses = MetricTracker([], self.device)
+        self.discriminator_losses = MetricTracker(device=self.device)
+        self.stateful |= {
+            "discriminator": self.discriminator,
+            "discriminator_optimizer": self.discriminator_optimizer,
+            "discriminator_losses": self.discriminator_losses,
+        }
 
     def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Update both networks once. Returns the generator's loss, and the discriminator's scores and the classes."""
@@ -81,19 +85,6 @@ class GanTrainer(Trainer):
         fake = model.eval()(noise.to(self.device))
         model.train(was_training)
         return {"energy_distance": energy_distance(real.flatten(1), fake.flatten(1)).item()}
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {
-            "discriminator": self.discriminator.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "discriminator_losses": self.discriminator_losses.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        load_model(self.discriminator, state["discriminator"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        self.discriminator_losses.load_state_dict(state["discriminator_losses"])
 
 
 def energy_distance(x: Tensor, y: Tensor) -> Tensor:

@@ -85,6 +85,8 @@ class Trainer(BaseTrainer):
         if channels_last:
             model.to(memory_format=torch.channels_last)
         self.clip_grad_norm = clip_grad_norm
+        if on_nan not in ("stop", "skip"):
+            raise ValueError(f'on_nan is {on_nan!r}; it must be "stop" or "skip"')
         self.on_nan = on_nan
         self.n_skipped = 0
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None

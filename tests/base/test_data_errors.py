@@ -72,7 +72,7 @@ with_and_without_workers = pytest.mark.parametrize("num_workers", [0, 2])
     ],
 )
 def test_a_fault_of_the_datasets_code_keeps_its_traceback_which_ends_with_the_sample(error, cause, num_workers):
-    with pytest.raises(Exception) as caught:  # noqa: B017
+    with pytest.raises(Exception) as caught:
         read(raising(error), num_workers)
     text = "".join(traceback.format_exception(caught.value)).strip()
     assert text.endswith(f"{cause}\nsample 21 of Faulty")

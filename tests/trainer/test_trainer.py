@@ -2,10 +2,10 @@
 
 import math
 import os
-import re
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,22 +75,17 @@ def make_trainer(
     )
 
 
-def epochs_with_a_bar(trainer: Trainer, capsys) -> list[int]:
-    trainer.train()
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_on_a_terminal_a_long_epoch_has_a_bar(is_terminal, monkeypatch, capsys):
+    class Slow(Trainer):
+        def train_step(self, batch):
+            time.sleep(0.7 if self.step == 9 else 0)  # in the second epoch
+            return super().train_step(batch)
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    make_trainer(Slow, epochs=3).train()
     shown = capsys.readouterr().err
-    return [epoch for epoch in range(1, 5) if f"epoch {epoch}/4" in shown]
-
-
-def test_on_a_terminal_long_epochs_have_a_bar(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setattr("trainer.trainer.BAR_SECONDS", 0)
-    assert epochs_with_a_bar(make_trainer(), capsys) == [1, 2, 3, 4]
-    monkeypatch.setattr("trainer.trainer.BAR_SECONDS", 1000)
-    assert epochs_with_a_bar(make_trainer(), capsys) == [1]  # only then is it known how long an epoch takes
-
-    resumed = make_trainer()
-    resumed.batch = len(resumed.data_loader) - 1
-    assert epochs_with_a_bar(resumed, capsys) == [1, 2]  # the rest of the first epoch tells nothing
+    assert [epoch for epoch in (1, 2, 3) if f"epoch {epoch}/3" in shown] == ([2] if is_terminal else [])
 
 
 def stop_after(step: int, kind: type[Trainer] = Trainer) -> type[Trainer]:
@@ -270,7 +265,7 @@ def test_what_was_saved_within_an_epoch_while_the_training_went_on_is_resumed_ex
         def train_step(self, batch):
             result = super().train_step(batch)
             if self.step == step:  # this is the next one: the save has been written while the weights changed
-                self.writer._wait()
+                self.checkpoints._wait()
                 shutil.copy(self.run_dir / "checkpoint-last.pth", tmp_path / "copy.pth")
             return result
 
@@ -330,7 +325,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_the_keys_that_diff
     trainer, other = make_trainer(), make_trainer()
     other.model.layers[0] = nn.Linear(4, 5)
     other.model.extra = nn.Linear(1, 1)
-    with pytest.raises(UserError, match=r"extra\.weight is not in the model.*layers\.0\.weight is \[5, 4\].*\[8, 4\]"):
+    with pytest.raises(UserError, match=r"layers\.0\.weight is \[5, 4\].*\[8, 4\].*extra\.weight is not in the model"):
         trainer.resume(other.state_dict() | {"config": {}, "random": random_state()})
 
 
@@ -483,7 +478,7 @@ def test_weights_that_only_the_last_step_of_an_epoch_spoils_are_not_saved(tmp_pa
     assert {name: state["epoch"] for name, state in states.items()} == {
         "checkpoint-epoch1.pth": 1, "checkpoint-last.pth": 1, "model_best.pth": 1}  # fmt: skip
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == 1 and "Weights became NaN or infinite, by step 18" in warnings[0]
+    assert len(warnings) == 1 and "Weights are NaN or infinite in step 18" in warnings[0]
 
 
 def test_a_crash_between_two_saves_keeps_the_best(tmp_path):
@@ -560,7 +555,7 @@ def test_faults_of_ones_own_classes_are_named():
         make_trainer(Silent).train()
     trainer = make_trainer()
     trainer.metrics = [per_sample]
-    with pytest.raises(ValueError, match=r"the metric per_sample gave a tensor of shape \(16,\), not one number"):
+    with pytest.raises(ValueError, match=r"per_sample gave a tensor of shape \[18\], not one number"):
         trainer.evaluate(trainer.valid_data_loader)
     with pytest.raises(TypeError, match=r"make it a base\.BaseDataLoader"):
         Trainer(Net(), None, data_loader=torch.utils.data.DataLoader(NoisyDataset()))
@@ -614,17 +609,8 @@ def test_a_trainer_that_cannot_train_says_what_is_missing():
             trainer.train()
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"monitor": "minimum val_loss"}, {"monitor": None}, {"epochs": 0}, {"epochs": 2.5}, {"early_stop": -1},
-        {"save_period": 0}, {"save_every_steps": True}, {"keep_last": 0}, {"schedule_per": "batch"},
-        {"warmup_steps": -1}, {"accumulate": 0}, {"amp": "half"}, {"clip_grad_norm": 0}, {"ema": 1},
-        {"on_nan": "go on"}, {"compile": "yes"}, {"channels_last": 1}, {"tensorboard": None}, {"threads": 0},
-    ],
-    ids=str,
-)  # fmt: skip
-def test_an_option_that_a_config_could_not_have_is_refused_in_a_notebook_too(option):
+@pytest.mark.parametrize("option", [{"monitor": "minimum val_loss"}, {"schedule_per": "batch"}, {"on_nan": "go on"}])
+def test_an_option_that_would_be_taken_for_another_is_refused_in_a_notebook_too(option):
     [(name, value)] = option.items()
-    with pytest.raises(ValueError, match=rf"^{name} is {re.escape(repr(value))}, not "):
+    with pytest.raises(ValueError, match=rf"^{name} is {value!r}"):
         make_trainer(**option)

@@ -59,6 +59,7 @@ class CheckpointWriter:
         self._best: State | None = None  # while no save of it was begun
         self._best_saving: State | None = None  # until that save is known to be done
         self._on_disk: tuple[int, int] | None = None  # epoch and step of checkpoint-last.pth
+        self._bad_step: int | None = None  # that was warned of
 
     def go_back(self) -> None:
         """Make the state that a run is resumed from its newest one, before the logs forget what came after it.
@@ -167,8 +168,10 @@ class CheckpointWriter:
         """
         if all(state["model"][name].isfinite().all() for name in self.weights & state["model"].keys()):
             return True
-        logger.warning("Weights are NaN or infinite in step %d. That state is not saved; the checkpoints before are "
-                       "intact.", state["step"])  # fmt: skip
+        if state["step"] != self._bad_step:
+            logger.warning("Weights are NaN or infinite in step %d. That state is not saved; the checkpoints before "
+                           "are intact.", state["step"])  # fmt: skip
+        self._bad_step = state["step"]
         return False
 
     def _delete_old(self, newest: int) -> None:

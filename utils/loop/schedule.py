@@ -12,6 +12,7 @@ from utils.errors import UserError
 class Schedule:
     """Steps a scheduler once per epoch or once per step of the optimizer.
 
+    optimizer, lr_scheduler: each may be None.
     per: "epoch" or "step".
     warmup_steps: make step k, from 1, of the first so many with k / warmup_steps of the learning rate.
     n_done: how many steps were made.
@@ -22,7 +23,7 @@ class Schedule:
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         lr_scheduler: LRScheduler | None,
         per: str,
         warmup_steps: int,
@@ -34,7 +35,9 @@ class Schedule:
         self.per = per
         self.warmup_steps = warmup_steps
         self.n_done = n_done
-        self.lr = float(optimizer.param_groups[0]["lr"])  # that of the last step
+        self.lr = 0.0 if optimizer is None else float(optimizer.param_groups[0]["lr"])  # that of the last step
+        if per not in ("epoch", "step"):
+            raise ValueError(f'schedule_per is {per!r}; it must be "epoch" or "step"')
         mode, _, self.monitor = monitor.partition(" ")
         self.plateau = lr_scheduler if isinstance(lr_scheduler, ReduceLROnPlateau) else None
         if self.plateau and self.plateau.mode != mode:
@@ -42,15 +45,16 @@ class Schedule:
                              f'such as "{self.plateau.mode} val_loss"; it is {monitor!r}')  # fmt: skip
         if self.plateau and per == "step":
             raise ValueError('ReduceLROnPlateau judges whole epochs; set schedule_per to "epoch"')
-        if lr_scheduler is not None:
+        if optimizer is not None and lr_scheduler is not None:
             # torch would warn of a schedule that steps before the optimizer. Here it never does, but for an optimizer
             # that has stepped before a resume, or whose first step was left out for its NaN.
             vars(optimizer)["_opt_called"] = True
-        if warmup_steps > 0:
-            self._lower_the_first_steps()
+        if optimizer is not None and warmup_steps > 0:
+            self._lower_the_first_steps(optimizer)
 
     def end_step(self) -> None:
         """Call after each step, when it is counted."""
+        assert self.optimizer is not None
         self.lr = self.optimizer.param_groups[0]["lr"]
         if self.n_done() < self.warmup_steps:
             self.lr = self.lr * self.n_done() / self.warmup_steps
@@ -85,7 +89,7 @@ class Schedule:
             for _ in range(n_steps if self.per == "step" else n_epochs):
                 self._step()
 
-    def _lower_the_first_steps(self) -> None:
+    def _lower_the_first_steps(self, optimizer: Optimizer) -> None:
         """Lower the rate while a step is made and not longer.
 
         So a scheduler neither sees it nor is changed by it, also one that sets the rate instead of multiplying it, and
@@ -95,14 +99,14 @@ class Schedule:
 
         def lower(*_: Any) -> None:
             if self.n_done() < self.warmup_steps:
-                for group in self.optimizer.param_groups:
+                for group in optimizer.param_groups:
                     full.append(group["lr"])
                     group["lr"] = group["lr"] * (self.n_done() + 1) / self.warmup_steps
 
         def restore(*_: Any) -> None:
-            for group, lr in zip(self.optimizer.param_groups, full, strict=bool(full)):
+            for group, lr in zip(optimizer.param_groups, full, strict=bool(full)):
                 group["lr"] = lr
             full.clear()
 
-        self.optimizer.register_step_pre_hook(lower)
-        self.optimizer.register_step_post_hook(restore)
+        optimizer.register_step_pre_hook(lower)
+        optimizer.register_step_post_hook(restore)
