@@ -47,10 +47,12 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
     from logger.run_log import name_overfitting, read_metrics
+    from utils.device import prepare_device
     from utils.files import write_json
 
     setup_logging(config["trainer"]["verbosity"])
-    trainer, notes = build_or_resume(config)
+    device = prepare_device(config.args.device, config["n_gpu"])
+    trainer, notes = build_or_resume(config, device)
 
     # ---- the run's folder, new or the checkpoint's: from here on files are written
     is_new = config.resume is None or config.args.run_id is not None
@@ -60,12 +62,12 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
         run_dir = open_run_dir(config.resume.parent, config.checkpoint)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     try:
-        record_environment(run_dir, str(trainer.device))
+        record_environment(run_dir, str(device))
         write_json(config.config, run_dir / "config.json")
         for note in notes:
             logger.info(note)
         logger.debug("%s", trainer.model)
-        logger.info("Training in %s on %s", run_dir, trainer.device)
+        logger.info("Training in %s on %s", run_dir, device)
         report_data(trainer.data_loader)
         trainer.train(run_dir, on_epoch)
     except Exception:
@@ -82,11 +84,9 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     return {"run_dir": run_dir, "last": records[-1] if records else None, "best": best}
 
 
-def build_or_resume(config: ConfigParser) -> tuple["BaseTrainer", list[str]]:
-    """The trainer, as the checkpoint has left it if there is one, and lines to be shown."""
-    from utils.device import prepare_device
-
-    trainer = build_trainer(config, prepare_device(config.args.device, config["n_gpu"]))
+def build_or_resume(config: ConfigParser, device: "torch.device") -> tuple["BaseTrainer", list[str]]:
+    """The trainer, as the checkpoint left it if there is one, and lines to be shown."""
+    trainer = build_trainer(config, device)
     if config.checkpoint is None:
         return trainer, config.notes
     return trainer, [*config.notes, f"Going on from {config.resume}", *trainer.resume(config.checkpoint)]
@@ -117,9 +117,10 @@ def check(config: ConfigParser) -> None:
     """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
     from logger.logger import setup_logging
     from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
+    from utils.device import prepare_device
 
     setup_logging(config["trainer"]["verbosity"])
-    trainer, notes = build_or_resume(config)
+    trainer, notes = build_or_resume(config, prepare_device(config.args.device, config["n_gpu"]))
     valid_data_loader = trainer.valid_data_loader or trainer.data_loader
     with closing(trainer.data_loader), closing(valid_data_loader), tempfile.TemporaryDirectory() as folder:
         trainer.data_loader.set_position(epoch=1)

@@ -200,7 +200,7 @@ class BaseTrainer(ABC):
 
         A checkpoint holds the config and the states of the random generators beside it.
         """
-        return {"optimizer": None, "lr_scheduler": None} | states_of(self.stateful) | {
+        return {"optimizer": None, "lr_scheduler": None} | states_of(self._parts()) | {
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
@@ -217,10 +217,14 @@ class BaseTrainer(ABC):
         best = state["best"]
         if best is not None and not math.isfinite(best):
             raise ValueError(f"the best {self.monitor} is {best}")
-        load_states(self.stateful, state)
+        load_states(self._parts(), state)
         self.epoch, self.batch, self.step, self.epochs_since_best = counts
         self.schedule.lr = float(state["lr"])
         self.best = best
+
+    def _parts(self) -> dict[str, Any]:
+        """What `stateful` names: the attribute of that name where there is one, which may have been replaced since."""
+        return {name: vars(self).get(name, part) for name, part in self.stateful.items()}
 
     def resume(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins.

@@ -77,12 +77,12 @@ def report_replay(run_dir: Path, steps: int) -> None:
 
     Raises UserError where a resume would.
     """
-    from utils.checkpoint import open_checkpoint
+    from utils.checkpoint import open_checkpoint, snapshot
 
-    path, checkpoint = open_checkpoint(run_dir)
+    path, checkpoint = open_checkpoint(run_dir)  # read once: a run under way writes the next one meanwhile
     print(f"train.py -r {run_dir} goes on from {path.name}")
-    config = ConfigParser(checkpoint["config"], where=str(path), may_download=False)
-    first, second = (replay(config, path, steps) for _ in range(2))
+    config = ConfigParser(checkpoint["config"], where=str(path), trusted=False)
+    first, second = (replay(config, snapshot(checkpoint), steps) for _ in range(2))
     done = f"{first['step'] - checkpoint['step']} steps from it, trained twice:"
     difference = find_difference(first, second)
     if difference:
@@ -95,17 +95,17 @@ class Replayed(Exception):
     """All steps are done."""
 
 
-def replay(config: ConfigParser, path: Path, steps: int) -> dict[str, Any]:
+def replay(config: ConfigParser, checkpoint: dict[str, Any], steps: int) -> dict[str, Any]:
     """The state some steps after a checkpoint, trained as `train.py -r` does but without a folder.
 
     At most until the last epoch of the config ends; a run that is done gets one epoch more.
     """
-    from utils.checkpoint import load_checkpoint, snapshot
+    from utils.checkpoint import snapshot
     from utils.device import prepare_device
     from utils.seed import random_state
 
-    trainer = build_trainer(config, prepare_device(None, config["n_gpu"], config["threads"]))
-    trainer.resume(load_checkpoint(path))  # read anew: an optimizer goes on with the very tensors it is given
+    trainer = build_trainer(config, prepare_device(None, config["n_gpu"]))
+    trainer.resume(checkpoint)
     trainer.early_stop = 0
     if trainer.epoch >= trainer.epochs:
         trainer.epochs = trainer.epoch + 1
@@ -113,14 +113,12 @@ def replay(config: ConfigParser, path: Path, steps: int) -> dict[str, Any]:
     n_left = (trainer.epochs - trainer.epoch) * len(trainer.data_loader) - trainer.batch
     last_step = trainer.step + min(steps, n_left)
 
-    def end_step() -> None:
-        type(trainer).end_step(trainer)
+    def stop_at_the_last() -> None:
         if trainer.step == last_step:
             raise Replayed
 
-    trainer.end_step = end_step
     with suppress(Replayed):
-        trainer.train()
+        trainer.train(on_step=stop_at_the_last)
     return snapshot(trainer.state_dict() | {"random": random_state()})
 
 

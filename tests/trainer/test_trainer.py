@@ -326,7 +326,9 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_the_keys_that_diff
     other.model.layers[0] = nn.Linear(4, 5)
     other.model.extra = nn.Linear(1, 1)
     with pytest.raises(UserError, match=r"layers\.0\.weight is \[5, 4\].*\[8, 4\].*extra\.weight is not in the model"):
-        trainer.resume(other.state_dict() | {"config": {}, "random": random_state()})
+        trainer.resume(
+            trainer.state_dict() | {"model": other.model.state_dict(), "config": {}, "random": random_state()}
+        )
 
 
 # ------------------------------------------------------------------------------------- best, early stop, schedule
