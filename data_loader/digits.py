@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from base import BaseDataLoader, InMemoryDataset
 from data_loader.subset import choose_samples
@@ -35,13 +36,18 @@ class DigitsDataLoader(BaseDataLoader):
         augment: Sequence[dict[str, Any]] = (),
         **options: Any,
     ):
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-
-        images, labels = load_digits(return_X_y=True)
-        parts = train_test_split(images, labels, test_size=TEST_SHARE, random_state=0, stratify=labels)
-        data, target = (parts[0], parts[2]) if training else (parts[1], parts[3])
-        indices, target = choose_samples(torch.from_numpy(target).long(), classes, n_samples if training else None)
-        data = torch.from_numpy(data)[indices].float().div(PIXEL_MAX).view(-1, 1, 8, 8)
-        dataset = InMemoryDataset(data, target, augment=Augmentation(augment) if augment else None)
+        data, digits = read_digits(training)
+        indices, target = choose_samples(digits, classes, n_samples if training else None)
+        dataset = InMemoryDataset(data[indices], target, augment=Augmentation(augment) if augment else None)
         super().__init__(dataset, batch_size, training=training, **options)
+
+
+def read_digits(training: bool) -> tuple[Tensor, Tensor]:
+    """Images, float32 (samples, 1, 8, 8) in [0, 1], and digits, int64 (samples,), of the training or the test part."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    parts = train_test_split(images, labels, test_size=TEST_SHARE, random_state=0, stratify=labels)
+    data, target = (parts[0], parts[2]) if training else (parts[1], parts[3])
+    return torch.from_numpy(data).float().div(PIXEL_MAX).view(-1, 1, 8, 8), torch.from_numpy(target).long()

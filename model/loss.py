@@ -3,6 +3,7 @@
 Further arguments come from the config: {"type": "cross_entropy", "args": {"label_smoothing": 0.1}}.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,6 +21,11 @@ def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0) 
     if output.shape[1] == 1:
         raise ValueError("with one class there is nothing to tell apart")
     return F.cross_entropy(output, target, label_smoothing=label_smoothing)
+
+
+def cross_entropy_of_each(output: dict[str, Tensor], target: dict[str, Tensor]) -> Tensor:
+    """The sum of several tasks' cross entropies. output, target: as for `cross_entropy`, by the tasks' names."""
+    return torch.stack([cross_entropy(output[task], target[task]) for task in output]).sum()
 
 
 def mse_loss(output: Tensor, target: Tensor) -> Tensor:

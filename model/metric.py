@@ -3,6 +3,7 @@
 A metric that is no mean over samples is marked `@per_epoch` and called once with the whole epoch, on the CPU.
 """
 
+import torch
 from torch import Tensor
 
 from utils.loop import per_epoch
@@ -13,6 +14,11 @@ def accuracy(output: Tensor, target: Tensor) -> Tensor:
     best = output.argmax(dim=1)
     _require_classes(best, target)
     return (best == target).float().mean()
+
+
+def accuracy_of_all(output: dict[str, Tensor], target: dict[str, Tensor]) -> Tensor:
+    """The share of samples of which every task is right. output, target: as for `accuracy`, by the tasks' names."""
+    return torch.stack([output[task].argmax(dim=1) == target[task] for task in output]).all(dim=0).float().mean()
 
 
 def top_k_acc(output: Tensor, target: Tensor, k: int = 3) -> Tensor:

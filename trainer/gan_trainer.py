@@ -16,7 +16,8 @@ class GanTrainer(Trainer):
 
     Each step trains the discriminator to tell the two apart, then the generator to be taken for the data. `loss` in the
     log is the generator's, `discriminator_loss` stands beside it; metrics see the discriminator's scores. Both losses
-    hover when training goes well, so an evaluation gives another number: `energy_distance`, see there.
+    hover when training goes well, so an evaluation gives another number: `energy_distance`, see there. The writers get
+    a row of generated images after each epoch.
 
     model: the generator, which is what is tested and exported; optimizer: its own.
     criterion: function (scores, classes) -> 0-d tensor, such as cross entropy.
@@ -73,18 +74,24 @@ class GanTrainer(Trainer):
         log = super()._train_epoch(epoch)
         log["discriminator_loss"] = self.discriminator_losses.compute()["loss"]
         self.discriminator_losses.reset()
+        self.writer.add_image("generated", torch.cat(list(self.generate(10)), dim=-1))  # side by side
         return log
 
     @torch.no_grad()
-    def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
-        """The energy distance between the images of some batches and as many made of always the same noise."""
+    def generate(self, n_images: int) -> Tensor:
+        """Images, (n_images, *image_shape), that the evaluated generator makes of always the same noise."""
         model = self.evaluated_model
         was_training = model.training
-        real = torch.cat([images for images, _ in batches]).to(self.device)
-        noise = torch.randn(len(real), model.n_noise, generator=torch.Generator().manual_seed(0))
-        fake = model.eval()(noise.to(self.device))
+        noise = torch.randn(n_images, self.model.n_noise, generator=torch.Generator().manual_seed(0))
+        images = model.eval()(noise.to(self.device))
         model.train(was_training)
-        return {"energy_distance": energy_distance(real.flatten(1), fake.flatten(1)).item()}
+        return images
+
+    @torch.no_grad()
+    def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
+        """The energy distance between the images of some batches and as many generated ones."""
+        real = torch.cat([images for images, _ in batches]).to(self.device)
+        return {"energy_distance": energy_distance(real.flatten(1), self.generate(len(real)).flatten(1)).item()}
 
 
 def energy_distance(x: Tensor, y: Tensor) -> Tensor:

@@ -13,12 +13,11 @@ from torch import nn
 from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from parse_config import ConfigParser
 from trainer import Trainer
-from utils.checkpoint import load_checkpoint, snapshot, trained_weights
+from utils.checkpoint import load_checkpoint, trained_weights
 from utils.config import read_json
 from utils.device import choose_threads
 from utils.errors import ConfigError, UserError, run_command
 from utils.loop import per_epoch
-from utils.seed import random_state
 
 CONFIG = Path("config.json")
 N_FEATURES = 3

@@ -92,7 +92,9 @@ def snapshot(value: Any) -> Any:
 
 def _parameter_names(stateful: dict[str, Any]) -> dict[nn.Parameter, str]:
     modules = {key: thing for key, thing in stateful.items() if isinstance(thing, nn.Module)}
-    return {parameter: f"{key}.{name}" for key, model in modules.items() for name, parameter in model.named_parameters()}
+    return {
+        parameter: f"{key}.{name}" for key, model in modules.items() for name, parameter in model.named_parameters()
+    }
 
 
 def _optimizer_state(optimizer: Optimizer, names: dict[nn.Parameter, str]) -> dict[str, Any]:
