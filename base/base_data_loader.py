@@ -48,6 +48,7 @@ class BaseDataLoader(DataLoader):
 
     batch_size: int
     sampler: EpochSampler
+    samples: Any
 
     def __init__(
         self,
@@ -66,7 +67,8 @@ class BaseDataLoader(DataLoader):
         indices: Tensor | None = None,
         collate_fn: Callable = default_collate,
     ):
-        indices = torch.arange(len(dataset)) if indices is None else indices
+        self.samples = dataset
+        indices = torch.arange(len(self.samples)) if indices is None else indices
         if len(indices) == 0:
             raise ValueError("the dataset is empty")
         if len_epoch is not None and len_epoch < 1:  # torch checks the other numbers
@@ -79,7 +81,6 @@ class BaseDataLoader(DataLoader):
         indices, self.valid_indices = split_indices(indices, validation_split, labels)
 
         self.training = training
-        self.samples = dataset
         self.eval_dataset = eval_dataset or dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
         self.make_batch = collate_fn
