@@ -144,15 +144,10 @@ class BaseDataLoader(DataLoader):
                     raise batch
                 yield batch if self.device.type == "cpu" else to_device(batch, self.device)
                 n_read += 1
-        except GeneratorExit:  # the loop was left early; the workers serve the next one
-            raise
-        except BaseException as error:
-            death = self.close()
-            if death:
-                raise WorkerDied(
-                    f"data loader: {death}, in epoch {epoch}, after {n_read} batches. Try fewer workers, or none (-s "
-                    "data_loader.args.num_workers=0). Checkpoints saved before are intact."
-                ) from error
+        except (Exception, KeyboardInterrupt) as error:  # when a loop is left early, the workers serve the next one
+            if death := self.close():
+                advice = "Try fewer workers, or none: data_loader.args.num_workers=0. Checkpoints are intact."
+                raise WorkerDied(f"{death}, in epoch {epoch}, after {n_read} batches. {advice}") from error
             raise
 
     def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:

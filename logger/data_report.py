@@ -31,7 +31,7 @@ def report_data(data_loader: Any) -> None:
 
 def _first_samples(data_loader: Any) -> Any:
     indices, most = data_loader.sampler.indices, MAX_SAMPLES if data_loader.in_memory else MAX_SAMPLES_READ
-    indices = indices[:: -(-len(indices) // most)]  # evenly: data are often sorted by class
+    indices = indices[torch.randperm(len(indices), generator=torch.Generator().manual_seed(0))[:most]]
     if data_loader.in_memory:
         return data_loader.samples.get_batch(indices)
     return data_loader.dataset.__getitems__([(0, index) for index in indices.tolist()])

@@ -57,4 +57,4 @@ def _describe_death(number: int, worker: Any) -> str:
     how = f"ended with exit code {worker.exitcode}"
     if worker.exitcode < 0:
         how = f"was killed by {signal.Signals(-worker.exitcode).name}{LIKELY_CAUSES.get(-worker.exitcode, '')}"
-    return f"worker {number} (pid {worker.pid}) {how}"
+    return f"the data loader's worker {number} (pid {worker.pid}) {how}"
