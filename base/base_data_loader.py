@@ -158,7 +158,8 @@ class BaseDataLoader(DataLoader):
         moves = dataset.data.device.type != self.device.type
         indices, draws = torch.cat([indices for _, indices in rounds]), repeat(None)
         if self.training and dataset.augment is not None:
-            draws = torch.cat([self._draw(number)[indices] for number, indices in rounds]).split(self.batch_size)
+            draws = torch.cat([self._draw(number)[indices] for number, indices in rounds])
+            draws = to_device(draws, self.device).split(self.batch_size)
         elif self.is_in_order and len(indices) == len(dataset) == self.batch_size and not moves:
             yield dataset.prepare(dataset.data.clone()), dataset.target.clone()  # twice as fast as indexing
             return
@@ -168,7 +169,7 @@ class BaseDataLoader(DataLoader):
             data, target = dataset.data.index_select(0, batch), dataset.target.index_select(0, batch)
             if moves:
                 data, target = to_device((data, target), self.device)
-            yield dataset.prepare(data, to_device(draw, self.device)), target
+            yield dataset.prepare(data, draw), target
 
     def _draw(self, number: int) -> Tensor:
         """Random numbers for each sample of the dataset, a function of (seed, round, index): (n_samples, n_draws)."""

@@ -37,7 +37,7 @@ def keep_child_handler() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGCHLD, handler)
+        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
 
 
 def end_workers(iterator: Any) -> str:
