@@ -48,6 +48,7 @@ class BaseDataLoader(DataLoader):
 
     batch_size: int
     sampler: EpochSampler
+    samples: Any
 
     def __init__(
         self,
@@ -66,7 +67,8 @@ class BaseDataLoader(DataLoader):
         indices: Tensor | None = None,
         collate_fn: Callable = default_collate,
     ):
-        indices = torch.arange(len(dataset)) if indices is None else indices
+        self.samples = dataset
+        indices = torch.arange(len(self.samples)) if indices is None else indices
         if len(indices) == 0:
             raise ValueError("the dataset is empty")
         if len_epoch is not None and len_epoch < 1:  # torch checks the other numbers
@@ -79,7 +81,6 @@ class BaseDataLoader(DataLoader):
         indices, self.valid_indices = split_indices(indices, validation_split, labels)
 
         self.training = training
-        self.samples = dataset
         self.eval_dataset = eval_dataset or dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
         self.make_batch = collate_fn
@@ -143,15 +144,10 @@ class BaseDataLoader(DataLoader):
                     raise batch
                 yield batch if self.device.type == "cpu" else to_device(batch, self.device)
                 n_read += 1
-        except GeneratorExit:  # the loop was left early; the workers serve the next one
-            raise
-        except BaseException as error:
-            death = self.close()
-            if death:
-                raise WorkerDied(
-                    f"data loader: {death}, in epoch {epoch}, after {n_read} batches. Try fewer workers, or none (-s "
-                    "data_loader.args.num_workers=0). Checkpoints saved before are intact."
-                ) from error
+        except (Exception, KeyboardInterrupt) as error:  # when a loop is left early, the workers serve the next one
+            if death := self.close():
+                advice = "Try fewer workers, or none: data_loader.args.num_workers=0. Checkpoints are intact."
+                raise WorkerDied(f"{death}, in epoch {epoch}, after {n_read} batches. {advice}") from error
             raise
 
     def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -162,7 +158,8 @@ class BaseDataLoader(DataLoader):
         moves = dataset.data.device.type != self.device.type
         indices, draws = torch.cat([indices for _, indices in rounds]), repeat(None)
         if self.training and dataset.augment is not None:
-            draws = torch.cat([self._draw(number)[indices] for number, indices in rounds]).split(self.batch_size)
+            draws = torch.cat([self._draw(number)[indices] for number, indices in rounds])
+            draws = to_device(draws, self.device).split(self.batch_size)
         elif self.is_in_order and len(indices) == len(dataset) == self.batch_size and not moves:
             yield dataset.prepare(dataset.data.clone()), dataset.target.clone()  # twice as fast as indexing
             return
@@ -172,7 +169,7 @@ class BaseDataLoader(DataLoader):
             data, target = dataset.data.index_select(0, batch), dataset.target.index_select(0, batch)
             if moves:
                 data, target = to_device((data, target), self.device)
-            yield dataset.prepare(data, to_device(draw, self.device)), target
+            yield dataset.prepare(data, draw), target
 
     def _draw(self, number: int) -> Tensor:
         """Random numbers for each sample of the dataset, a function of (seed, round, index): (n_samples, n_draws)."""

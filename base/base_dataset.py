@@ -24,25 +24,19 @@ class BaseDataset(Dataset, ABC):
 class InMemoryDataset(BaseDataset):
     """Samples held in two tensors (or NumPy arrays), which can be read a whole batch at a time.
 
-    data: (n_samples, ...), kept in its own dtype, so that bytes stay bytes; target: (n_samples, ...).
-    transform: called with the data of a whole batch, (batch, ...), on the way out.
-    augment: called with the data of a training batch before `transform`, and with random numbers, uniform in [0, 1),
-        float32 (batch, augment.n_draws): each sample's own, the same whatever batch it is in.
+    data, target: (n_samples, ...), kept in their own dtypes: bytes stay bytes.
+    transform: called with the data of a batch, (batch, ...), when it is read.
+    augment: called before `transform` with the data of a training batch, and with each sample's own random numbers,
+        float32 (batch, augment.n_draws), uniform in [0, 1).
     """
 
     def __init__(
-        self,
-        data: Tensor,
-        target: Tensor,
-        transform: Callable[[Tensor], Tensor] | None = None,
-        augment: Callable[[Tensor, Tensor], Tensor] | None = None,
+        self, data: Tensor, target: Tensor, transform: Callable | None = None, augment: Callable | None = None
     ):
         if len(data) != len(target):
             raise ValueError(f"{len(data)} samples but {len(target)} targets")
-        self.data = torch.as_tensor(data)
-        self.target = torch.as_tensor(target)
-        self.transform = transform
-        self.augment = augment
+        self.data, self.target = torch.as_tensor(data), torch.as_tensor(target)
+        self.transform, self.augment = transform, augment
 
     def __len__(self) -> int:
         return len(self.data)
@@ -52,12 +46,12 @@ class InMemoryDataset(BaseDataset):
         return data[0], target[0]
 
     def get_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """The samples that a 1-d index tensor names, as (data, target), each (batch, ...); not augmented."""
+        """The samples with these indices, as (data, target), each (batch, ...); not augmented."""
         return self.prepare(self.data[indices]), self.target[indices]
 
     def prepare(self, data: Tensor, draws: Tensor | None = None) -> Tensor:
         """The data of a batch as a model wants them; augmented if random numbers are given."""
-        if draws is not None:
+        if self.augment is not None and draws is not None:
             data = self.augment(data, draws)
         return data if self.transform is None else self.transform(data)
 

@@ -28,8 +28,10 @@ MAKE, START, EVERYDAY = (block.splitlines() for block in blocks("bash"))
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy, so that the commands can be run word for word without leaving runs here."""
-    leave_out = shutil.ignore_patterns(".*", "saved", "data", "__pycache__")
-    return shutil.copytree(PROJECT, tmp_path_factory.mktemp("readme") / "project", ignore=leave_out)
+    leave_out = shutil.ignore_patterns(".*", "saved", "__pycache__")
+    project = shutil.copytree(PROJECT, tmp_path_factory.mktemp("readme") / "project", ignore=leave_out)
+    shutil.rmtree(project / "data", ignore_errors=True)
+    return project
 
 
 def run(project: Path, command: str) -> str:

@@ -4,12 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-import utils.data.sampler as module
-from base import BaseDataLoader, BaseDataset, InMemoryDataset, split_indices
+from base import BaseDataLoader, BaseDataset, InMemoryDataset
 
 
 def in_memory(n: int) -> InMemoryDataset:
@@ -279,30 +276,46 @@ def test_the_data_are_held_once_and_in_their_own_type():
         assert samples.data.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("batch_size", [7, 20, 50])
-def test_an_unshuffled_pass_over_consecutive_samples_copies_nothing(batch_size):
-    dataset = in_memory(20)
-    loader = BaseDataLoader(dataset, batch_size, shuffle=False, indices=torch.arange(3, 18))
-    batches = list(loader)
-    assert numbers(batches) == list(range(3, 18))
-    for parts, held in zip(zip(*batches, strict=True), (dataset.data, dataset.target), strict=True):
-        assert {part.untyped_storage().data_ptr() for part in parts} == {held.untyped_storage().data_ptr()}
+@pytest.mark.parametrize("transform", [None, lambda x: x.add_(1)])
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"indices": torch.tensor([0, 2, 5])}])
+@pytest.mark.parametrize("batch_size", [3, 9, 20])
+def test_a_batch_can_be_changed_in_place_and_the_data_stay(batch_size, options, transform):
+    dataset = in_memory(9)
+    dataset.transform = transform
+    loader = BaseDataLoader(dataset, batch_size, **options)
+    first = numbers(loader)
+    loader.set_position(1)
+    for data, target in loader:
+        data.zero_(), target.zero_()
+    loader.set_position(1)
+    assert numbers(loader) == first
+    assert torch.equal(dataset.data, in_memory(9).data) and torch.equal(dataset.target, in_memory(9).target)
 
 
-def test_a_batch_may_be_changed_in_place_where_that_does_not_change_the_data():
-    for options in ({}, {"indices": torch.tensor([0, 2, 5])}):
-        dataset = in_memory(9)
-        for data, _ in BaseDataLoader(dataset, 3, shuffle=not options, **options):
-            data.zero_()
-        assert torch.equal(dataset.data, in_memory(9).data)
-    in_place = InMemoryDataset(torch.ones(4, 1), torch.zeros(4), transform=lambda x: x.add_(1))
-    assert numbers(BaseDataLoader(in_place, 4, shuffle=False)) == [2] * 4 and in_place.data.sum() == 4
+# ------------------------------------------------------------------------------------------ batches that are no pair
 
 
-def test_a_change_in_place_of_the_data_is_reported():
-    with pytest.raises(RuntimeError, match="changed in place, and the dataset with it"):
-        for data, _ in BaseDataLoader(in_memory(9), 3, shuffle=False):
-            data /= 2
+class Named(BaseDataset):
+    """Several inputs, several targets."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        x = torch.full((2,), float(index))
+        return {"x": x, "name": f"{index}.png"}, {"class": index % 2, "size": x.sum()}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_data_and_targets_can_be_dicts(num_workers):
+    loader = BaseDataLoader(Named(), 4, shuffle=False, validation_split=4, num_workers=num_workers)
+    valid_loader = loader.split_validation()
+    inputs, targets = zip(*loader, *valid_loader, strict=True)
+    assert sorted(name for batch in inputs for name in batch["name"]) == sorted(f"{i}.png" for i in range(10))
+    for data, target in zip(inputs, targets, strict=True):
+        assert torch.equal(data["x"].sum(dim=1), target["size"])
+        assert target["class"].tolist() == [int(name[0]) % 2 for name in data["name"]]
+    loader.close(), valid_loader.close()
 
 
 # -------------------------------------------------------------------------------------------------------------- GPU
@@ -350,29 +363,6 @@ def test_batches_on_a_gpu_wait_for_nothing():
 # ------------------------------------------------------------------------------------------------ validation split
 
 
-@given(n=st.integers(2, 300), split=st.floats(0, 0.99) | st.integers(0, 299))
-def test_a_split_loses_and_doubles_nothing(n, split):
-    n_valid = split if isinstance(split, int) else int(n * split)
-    if n_valid >= n:
-        with pytest.raises(ValueError, match="leaves no training sample"):
-            split_indices(torch.arange(n), split)
-        return
-    training, validation = split_indices(torch.arange(n), split)
-    assert len(validation) == n_valid
-    assert sorted([*training.tolist(), *validation.tolist()]) == list(range(n))
-
-
-@settings(max_examples=30)
-@given(counts=st.lists(st.integers(10, 60), min_size=2, max_size=5), split=st.floats(0.2, 0.6))
-def test_a_stratified_split_keeps_the_classes_shares(counts, split):
-    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    training, validation = split_indices(torch.arange(len(labels)), split, labels)
-    for label, count in enumerate(counts):
-        expected = count * len(validation) / len(labels)
-        assert abs((labels[validation] == label).sum().item() - expected) <= 1
-    assert len(training) + len(validation) == len(labels)
-
-
 def test_the_split_is_the_same_for_every_seed():
     splits = []
     for seed in (1, 2):
@@ -408,7 +398,8 @@ def test_validation_gets_the_evaluation_transform():
     ("arguments", "message"),
     [
         ({"dataset": in_memory(0)}, "the dataset is empty"),
-        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 0}, "batch_size should be a positive integer"),
+        ({"dataset": one_by_one(10), "num_workers": -1}, "num_workers"),
         ({"validation_split": 1.0}, "leaves no training sample"),
         ({"validation_split": -0.1}, "leaves no training sample"),
         ({"validation_split": 10}, "leaves no training sample of 10"),
@@ -426,34 +417,6 @@ def test_validation_gets_the_evaluation_transform():
 def test_arguments_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         BaseDataLoader(**{"dataset": in_memory(10), "batch_size": 2} | arguments)
-
-
-# -------------------------------------------------------------------------------------------------------- sharding
-
-
-@pytest.fixture
-def as_rank(monkeypatch):
-    def pretend(rank: int, world_size: int) -> None:
-        monkeypatch.setattr(module, "rank", lambda: rank)
-        monkeypatch.setattr(module, "world_size", lambda: world_size)
-
-    return pretend
-
-
-@both_ways
-@pytest.mark.parametrize(("n", "world_size"), [(16, 2), (17, 2), (20, 3), (5, 4)])
-def test_processes_share_the_samples(as_rank, make, n, world_size):
-    training, evaluation = [], []
-    for rank in range(world_size):
-        as_rank(rank, world_size)
-        loader = BaseDataLoader(make(n), 2)
-        assert len(loader) == math.ceil(loader.n_samples / 2)
-        training.append(numbers(loader))
-        evaluation.append(numbers(BaseDataLoader(make(n), 2, shuffle=False)))
-        assert len(evaluation[-1]) == BaseDataLoader(make(n), 2, shuffle=False).n_samples
-    assert {len(share) for share in training} == {n // world_size}  # equally many steps everywhere
-    assert len({x for share in training for x in share}) == n // world_size * world_size
-    assert sorted(x for share in evaluation for x in share) == list(range(n))  # each sample once
 
 
 @both_ways

@@ -24,13 +24,13 @@ def test_the_plain_loop_gives_the_same_losses_and_weights(train, read_metrics, d
     mnist = MNIST(data_dir, train=True)
     images, labels = (mnist.data / 255 - MEAN) / STD, mnist.targets
     torch.manual_seed(123)
-    order = MnistDataLoader(data_dir, batch_size=32).sampler
+    sampler = MnistDataLoader(data_dir, batch_size=32).sampler
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
     losses = []
     for _ in range(EPOCHS):
         total = 0.0
-        for batch in torch.tensor(list(order)).split(32):
+        for batch in torch.tensor([index for _, index in sampler]).split(32):
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()

@@ -1,12 +1,14 @@
 import logging
+import re
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from data_loader.image_folder import ImageFolderDataLoader, make_transform
-from utils.errors import UserError
+from utils.errors import UserError, run_command
 
 RESIZE = {"type": "Resize", "args": {"size": [8, 8]}}
 FLIP = {"type": "RandomHorizontalFlip", "args": {"p": 1.0}}
@@ -146,15 +148,34 @@ def test_unreadable_images_are_found_when_the_loader_is_made(folder):
         loader(folder)
 
 
+def cut_off(path):
+    """OSError: image file is truncated."""
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def too_long_a_comment(path):
+    """ValueError: Decompressed data too large."""
+    comment = PngInfo()
+    comment.add_text("comment", "a" * 2**21, zip=True)
+    Image.open(path).save(path, "PNG", pnginfo=comment)
+
+
+def broken_chunk(path):
+    """SyntaxError: broken PNG file."""
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_an_image_cut_off_behind_its_header_is_named_when_it_is_read(folder, num_workers):
+@pytest.mark.parametrize("damage", [cut_off, too_long_a_comment, broken_chunk])
+def test_an_image_that_is_damaged_later_is_named_in_one_line(folder, damage, num_workers, capsys):
     path = folder / "train" / "dog" / "x.jpg"
     write_image(path, 50, size=(200, 200))
-    path.write_bytes(path.read_bytes()[:-500])
     images = loader(folder, num_workers=num_workers)
-    with pytest.raises(UserError, match=r"x\.jpg cannot be read as an image"):
-        list(images)
-    images.close()
+    damage(path)
+    assert run_command(lambda argv: list(images)) == 2
+    assert re.fullmatch(
+        rf"error: {path} cannot be read as an image: .* \(sample \d+ of .*\)\n", capsys.readouterr().err
+    )
 
 
 def test_images_of_different_sizes_come_with_advice(folder):

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -22,8 +23,8 @@ def test_good_data_are_described_and_not_warned_of(caplog, kind):
     data = torch.tensor([[-1.0, 3.0], [1.0, -3.0]]).repeat(10, 1)
     description, warnings = look_at(caplog, data, torch.arange(20) % 2, kind)
     assert description == (
-        "Data: 20 training samples; data float32 (2,) from -3 to 3, mean 0, std 2.236, target int64 () from 0 to 1, "
-        "2 classes, of 20 samples 10 to 10 in each"
+        "Data: 20 training samples; data float32 (2,) from -3 to 3, mean 0; target int64 () from 0 to 1, "
+        "2 different values"
     )
     assert warnings == []
 
@@ -35,22 +36,19 @@ classes = torch.arange(60) % 2
 @pytest.mark.parametrize(
     ("data", "target", "words"),
     [
-        (good.where(torch.arange(60).unsqueeze(1) > 2, math.nan), classes, "3 of 60 samples hold NaN or infinity"),
+        (good.where(torch.arange(60).unsqueeze(1) > 2, math.nan), classes, "the data of 3 of 60 samples hold NaN"),
+        (good * math.nan, classes, "the data of 60 of 60 samples hold NaN"),
         (good * 1000, classes, "values beyond 100; scale the features"),
         (good.byte(), classes, "the data are torch.uint8"),
         (good.double(), classes, "the data are torch.float64"),
-        (good * torch.tensor([1.0, 0.0]), classes, r"the same in every sample looked at: \[1\]"),
-        (good, torch.tensor([1.0] * 58 + [math.nan, math.inf]), "2 of 60 targets are NaN or infinite"),
+        (good, torch.tensor([1.0] * 58 + [math.nan, math.inf]), "the targets of 2 of 60 samples hold NaN or infinity"),
         (good, torch.zeros(60).long(), "every target looked at is 0"),
         (good, (torch.arange(60) > 57).long(), "class 0 is 29 times as frequent as class 1"),
     ],
 )
 def test_what_is_off_is_named(caplog, data, target, words):
-    import re
-
-    _, warnings = look_at(caplog, data, target)
-    assert any(re.search(words, warning) for warning in warnings), warnings
-    assert len(warnings) == 1
+    [warning] = look_at(caplog, data, target)[1]
+    assert re.search(words, warning)
 
 
 @pytest.mark.parametrize("kind", [InMemoryDataset, TensorDataset])
@@ -62,6 +60,7 @@ def test_data_that_are_sorted_by_class_are_looked_at_evenly(caplog, kind):
 def test_looking_draws_nothing(caplog):
     before = torch.get_rng_state()
     look_at(caplog, good, classes, TensorDataset)
+    look_at(caplog, good, classes, lambda data, target: InMemoryDataset(data, target, lambda x: x + torch.rand(1)))
     assert torch.equal(before, torch.get_rng_state())
 
 

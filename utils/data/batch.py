@@ -10,45 +10,22 @@ import torch
 from torch import Tensor
 
 
-def map_parts(function: Callable[..., Any], batch: Any, *others: Any) -> Any:
-    """A tuple, list or dict with `function` of each part in its place, and of the others' parts at the same place.
-
-    A named tuple stays one, and a mapping such as Hugging Face's BatchEncoding keeps its class. Anything else is
-    returned as it is.
-    """
-    if isinstance(batch, (list, tuple)):
-        parts = map(function, batch, *others)
-        if isinstance(batch, list):
-            return list(parts)
-        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    if isinstance(batch, MutableMapping):
-        changed = copy.copy(batch)
-        for key in batch:
-            changed[key] = function(batch[key], *(other[key] for other in others))
-        return changed
-    return batch
-
-
 def map_tensors(function: Callable[..., Any], batch: Any, *others: Any) -> Any:
     """A batch with `function` of each tensor in its place, and of the others' tensors at the same place.
 
-    Anything that is no tensor, such as a file's name, stays.
+    A named tuple stays one, and a mapping such as Hugging Face's BatchEncoding keeps its class. Anything that is no
+    tensor, such as a file's name, stays.
     """
     if isinstance(batch, Tensor):
         return function(batch, *others)
-    return map_parts(partial(map_tensors, function), batch, *others)
+    return _map_entries(partial(map_tensors, function), batch, *others)
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
     """A batch with its tensors on a device. A copy to a GPU is from pinned memory: the CPU does not wait for it."""
-    is_cuda = device.type == "cuda"
-
-    def move(tensor: Tensor) -> Tensor:
-        if is_cuda and tensor.is_cpu:
-            tensor = tensor.pin_memory()
-        return tensor.to(device, non_blocking=is_cuda)  # from a GPU the CPU must wait: it reads what has arrived
-
-    return map_tensors(move, batch)
+    if device.type != "cuda":
+        return map_tensors(lambda tensor: tensor.to(device), batch)
+    return map_tensors(lambda t: (t.pin_memory() if t.is_cpu else t).to(device, non_blocking=True), batch)
 
 
 def to_channels_last(batch: Any) -> Any:
@@ -64,10 +41,7 @@ def n_samples(batch: Any) -> int:
 
 
 def split_batch(batch: Any, part_size: int | None) -> Iterator[tuple[Any, float]]:
-    """A batch in as few parts as have at most so many samples, as equal as can be, each with its share of them.
-
-    part_size: None is the whole batch.
-    """
+    """A batch in as few parts as have at most so many samples, as equal as can be, each with its share of them."""
     if part_size is None:
         yield batch, 1.0
         return
@@ -79,25 +53,30 @@ def split_batch(batch: Any, part_size: int | None) -> Iterator[tuple[Any, float]
 
 
 def cat_batches(batches: list[Any]) -> Any:
-    """One batch of several that are nested alike: what `split_batch` undoes. A number per batch becomes a vector."""
-    first, *others = batches
-    if isinstance(first, Tensor):
-        return torch.cat(torch.atleast_1d(batches)) if others else first
-    if _is_flat(first):
-        return sum(others, first)
-    return map_parts(lambda *parts: cat_batches(parts), *batches)
+    """One batch of several that are nested alike. 0-d tensors become a vector; what is no tensor is the first's."""
+    if len(batches) == 1:
+        return batches[0]
+    return map_tensors(lambda *tensors: torch.cat(torch.atleast_1d(tensors)), *batches)
 
 
 def _samples(batch: Any, part: slice, n_all: int) -> Any:
     """Some samples of everything in a batch that has one entry per sample."""
-    if isinstance(batch, Tensor) and batch.dim() == 0:
-        return batch
-    if isinstance(batch, Tensor) or _is_flat(batch):
-        return batch[part] if len(batch) == n_all else batch
-    return map_parts(lambda entry: _samples(entry, part, n_all), batch)
+    if isinstance(batch, Tensor):
+        return batch[part] if batch.dim() > 0 and len(batch) == n_all else batch
+    nested = (Tensor, list, tuple, MutableMapping)
+    if isinstance(batch, list | tuple) and len(batch) == n_all and not any(isinstance(e, nested) for e in batch):
+        return batch[part]  # plain values, such as file names
+    return _map_entries(lambda entry: _samples(entry, part, n_all), batch)
 
 
-def _is_flat(batch: Any) -> bool:
-    """Whether a list or tuple is one of plain values, such as one file name per sample."""
-    nested = Tensor | MutableMapping | list | tuple
-    return isinstance(batch, list | tuple) and not any(isinstance(entry, nested) for entry in batch)
+def _map_entries(function: Callable[..., Any], batch: Any, *others: Any) -> Any:
+    """A tuple, list or dict with `function` of each entry, and of the others' at the same place; else it stays."""
+    if isinstance(batch, list | tuple):
+        entries = map(function, batch, *others)
+        return type(batch)(*entries) if hasattr(batch, "_fields") else type(batch)(entries)
+    if isinstance(batch, MutableMapping):
+        changed = copy.copy(batch)
+        for key in batch:
+            changed[key] = function(batch[key], *(other[key] for other in others))
+        return changed
+    return batch

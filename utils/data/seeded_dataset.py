@@ -1,8 +1,7 @@
 """Samples that are read one by one: each with random numbers of its own, and named if it cannot be read."""
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,6 @@ class SeededDataset(Dataset):
 
     They are drawn from (seed, round, index), those of `collate_fn` follow the last sample's. So a batch does not depend
     on the number of workers, on what is read ahead, or on where a run was interrupted.
-
-    dataset: the dataset it reads, as in torch's Subset.
-    collate_fn: makes a batch of a list of samples.
     """
 
     def __init__(self, dataset: Dataset, seed: int, collate_fn: Callable[[list[Any]], Any]):
@@ -31,32 +27,24 @@ class SeededDataset(Dataset):
     def __getitems__(self, keys: list[tuple[int, int]]) -> Any:
         """The batch of the samples with these (round, index); torch's DataLoader asks for them all at once.
 
-        Returns a UserError, for the main process to raise, when a file cannot be read or a dataset raises one: of an
-        error that a worker raises, torch leaves only the traceback's text.
+        Returns a UserError, for the main process to raise, if a file cannot be read or the dataset raises one: of an
+        error that a worker raises, torch keeps only the traceback's text.
         """
-        before = random_state()
+        before, samples, which = random_state(), [], ""
         try:
-            samples = [self._read(number, index) for number, index in keys]
-            with self._naming(f"samples {[index for _, index in keys]}"):
-                return self.collate_fn(samples)
-        except (UserError, OSError) as error:
-            return UserError(f"{error} ({error.__notes__[-1]})")
+            for number, index in keys:
+                which = f"sample {index}"
+                seed = derive_seed(self.seed, number, index + 1)  # with a 0 it would be that of the round's order
+                random.seed(seed)
+                np.random.seed(seed % 2**32)
+                torch.default_generator.manual_seed(seed)
+                samples.append(self.dataset[index])
+            which = f"samples {[index for _, index in keys]}"
+            return self.collate_fn(samples)
+        except Exception as error:
+            error.add_note(f"{which} of {type(self.dataset).__name__}")
+            if isinstance(error, UserError | OSError):
+                return UserError(f"{error} ({error.__notes__[-1]})")
+            raise
         finally:
             set_random_state(before)
-
-    def _read(self, number: int, index: int) -> Any:
-        seed = derive_seed(self.seed, number, index + 1)  # with a 0 it would be that of the round's order
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.default_generator.manual_seed(seed)
-        with self._naming(f"sample {index}"):
-            return self.dataset[index]
-
-    @contextmanager
-    def _naming(self, samples: str) -> Iterator[None]:
-        """Inside the block, an error says which samples of the dataset it is about."""
-        try:
-            yield
-        except Exception as error:
-            error.add_note(f"{samples} of {type(self.dataset).__name__}")
-            raise

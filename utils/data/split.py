@@ -1,9 +1,10 @@
 """Which samples are trained on, which validate, and how often each is drawn."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 SPLIT_SEED = 0  # a constant, so that the validation samples are the same for every seed, and runs can be compared
 
@@ -23,12 +24,9 @@ def split_indices(
         return indices, indices[:0]
     from sklearn.model_selection import train_test_split
 
-    stratify = labels[indices] if labels is not None else None
-    try:
-        parts = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
-    except ValueError as error:
-        raise ValueError(f"validation_split {validation_split} cannot be stratified: {error}") from error
-    return tuple(torch.from_numpy(np.sort(part)) for part in parts)
+    stratify = None if labels is None else labels[indices]
+    train, valid = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
+    return torch.from_numpy(np.sort(train)), torch.from_numpy(np.sort(valid))
 
 
 def balancing_weights(labels: Tensor) -> Tensor:
@@ -37,13 +35,9 @@ def balancing_weights(labels: Tensor) -> Tensor:
     return 1 / counts[classes].double()
 
 
-def class_numbers(dataset: Dataset, option: str) -> Tensor:
-    """One class number per sample. Raises ValueError, which names the option that needs them, for anything else."""
-    try:
-        labels = torch.as_tensor(dataset.target)
-        is_right = labels.shape == (len(dataset),) and not (labels.double() % 1).any()
-    except (AttributeError, TypeError, ValueError):
-        is_right = False
-    if not is_right:
+def class_numbers(dataset: Any, option: str) -> Tensor:
+    """A dataset's `target`. Raises ValueError, which names the option that needs it, unless it is class numbers."""
+    labels = torch.as_tensor(getattr(dataset, "target", ()))
+    if labels.shape != (len(dataset),) or (labels.double() % 1).any():
         raise ValueError(f"{option} needs {type(dataset).__name__}.target, one class number per sample")
     return labels

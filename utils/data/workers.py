@@ -10,10 +10,7 @@ from typing import Any
 
 from utils.errors import UserError
 
-LIKELY_CAUSES = {
-    -signal.SIGKILL: ", most often because the memory is full",
-    -signal.SIGBUS: ", most often because the shared memory, /dev/shm, is full",
-}
+LIKELY_CAUSES = {signal.SIGKILL: " (most often the memory is full)", signal.SIGBUS: " (most often /dev/shm is full)"}
 
 
 class WorkerDied(UserError):
@@ -30,11 +27,11 @@ def leave_signals_to_main(worker_id: int) -> None:
 def keep_child_handler() -> Iterator[None]:
     """Inside the block, torch may start workers without leaving its SIGCHLD handler behind.
 
-    That one raises as soon as a worker dies, even in the middle of an optimizer step. Without it, torch notices
-    when it waits for a batch.
+    It raises as soon as a worker dies, even in the middle of an optimizer step. Without it, torch notices within five
+    seconds of waiting for a batch.
     """
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
-        yield  # torch sets no handler either
+        yield  # torch sets none either
         return
     handler = signal.getsignal(signal.SIGCHLD)
     try:
@@ -45,18 +42,19 @@ def keep_child_handler() -> Iterator[None]:
 
 def end_workers(iterator: Any) -> str:
     """End the workers of a DataLoader's iterator. Returns which had died before, and how; "" if none had."""
-    workers = {worker.sentinel: (number, worker) for number, worker in enumerate(iterator._workers)}
-    died = [workers[sentinel] for sentinel in wait(workers, timeout=0.1)]  # a death takes a moment to be seen
-    causes = [_describe_death(number, worker) for number, worker in died]
+    workers = iterator._workers
+    died = wait([worker.sentinel for worker in workers], timeout=0.1)  # a death takes a moment to be seen
+    deaths = [_describe_death(number, worker) for number, worker in enumerate(workers) if worker.sentinel in died]
     iterator._shutdown_workers()
-    for _, worker in workers.values():
-        worker.kill()
+    for worker in workers:
+        worker.kill()  # if it does not listen
         worker.join()
-    return " and ".join(causes)
+    return " and ".join(deaths)
 
 
 def _describe_death(number: int, worker: Any) -> str:
     worker.join()
-    code = worker.exitcode
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return f"worker {number} (pid {worker.pid}) {how}{LIKELY_CAUSES.get(code, '')}"
+    how = f"ended with exit code {worker.exitcode}"
+    if worker.exitcode < 0:
+        how = f"was killed by {signal.Signals(-worker.exitcode).name}{LIKELY_CAUSES.get(-worker.exitcode, '')}"
+    return f"the data loader's worker {number} (pid {worker.pid}) {how}"
