@@ -21,7 +21,7 @@ from utils.errors import run_command
 if TYPE_CHECKING:
     import torch
 
-    from base import BaseTrainer
+    from trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     return {"run_dir": run_dir, "last": records[-1] if records else None, "best": best}
 
 
-def build_or_resume(config: ConfigParser, device: "torch.device") -> tuple["BaseTrainer", list[str]]:
+def build_or_resume(config: ConfigParser, device: "torch.device") -> tuple["Trainer", list[str]]:
     """The trainer, as the checkpoint left it if there is one, and lines to be shown."""
     trainer = build_trainer(config, device)
     if config.checkpoint is None:
@@ -92,8 +92,9 @@ def build_or_resume(config: ConfigParser, device: "torch.device") -> tuple["Base
     return trainer, [*config.notes, f"Going on from {config.resume}", *trainer.resume(config.checkpoint)]
 
 
-def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer":
+def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     """The trainer, with all that the config names: the same seed gives the same one."""
+    from utils.device import set_threads
     from utils.seed import seed_everything
 
     seed_everything(config["seed"])
@@ -110,6 +111,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "BaseTrainer"
     # ---- optimizer, trainer
     optimizer = config.init_optimizer(model)
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
+    set_threads(config["threads"], model, data_loader.batch_size)
     return config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
 
 
@@ -129,8 +131,8 @@ def check(config: ConfigParser) -> None:
         path = Path(folder) / "checkpoint.pth"
         save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
         trainer.load_state_dict(load_checkpoint(path))
-    print(*notes, "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written.",
-          sep="\n")  # fmt: skip
+    print(*notes, "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was "
+          "written.", sep="\n")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class BaseTrainer(ABC):
         config: dict[str, Any] | None = None,
     ):
         self.model = model
-        self.optimizer = optimizer
+        self.optimizer: Any = optimizer  # None, if it shall only evaluate
         self.lr_scheduler = lr_scheduler
         self.epochs = epochs
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
@@ -87,6 +87,7 @@ class BaseTrainer(ABC):
         parts = {"model": model, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
         self.stateful: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
         self.writer = Writers(lambda: self.step)
+        self.to_close: list[Any] = []  # data loaders, whose worker processes end with the training
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
@@ -128,6 +129,8 @@ class BaseTrainer(ABC):
         self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
         self._on_step = on_step
         with ExitStack() as stack:
+            for loader in self.to_close:
+                stack.callback(loader.close)
             if run_dir is not None:
                 stack.enter_context(self.stop_signals)
             if self.run_dir is not None:

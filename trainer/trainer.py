@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -15,7 +14,6 @@ from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
 from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
-from utils.device import choose_threads
 from utils.errors import MEMORY_ADVICE, TrainingInterrupted, UserError
 from utils.loop import Metric, MetricTracker, compare
 from utils.parallel import world_size
@@ -43,7 +41,6 @@ class Trainer(BaseTrainer):
     compile: compile the model with torch.compile.
     ema: validate and test a moving average of the weights with this decay, such as 0.999; None: the weights.
     on_nan: "stop" at a NaN or infinite loss, or "skip" the steps with NaN or infinite gradients.
-    threads: CPU threads; None: 1 for a small network on vectors, else as many as torch uses.
     options: those of BaseTrainer.
 
     Outputs and targets are tensors, or tuples, lists and dicts of tensors.
@@ -66,7 +63,6 @@ class Trainer(BaseTrainer):
         compile: bool = False,
         ema: Annotated[float, "> 0", "< 1"] | None = None,
         on_nan: Literal["stop", "skip"] = "stop",
-        threads: Annotated[int, ">= 1"] | None = None,
         **options: Any,
     ):
         super().__init__(model, optimizer, lr_scheduler, **options)
@@ -90,7 +86,6 @@ class Trainer(BaseTrainer):
         self.on_nan = on_nan
         self.n_skipped = 0
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None
-        self.threads = threads
         self.train_metrics = MetricTracker(self.metrics, self.device)
         self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}
         if self.ema is not None:
@@ -108,7 +103,6 @@ class Trainer(BaseTrainer):
 
     def train_step(self, batch: Any) -> tuple[Tensor, Any, Any]:
         """Update the weights once. Returns the loss, the model's output and the target of the whole batch."""
-        assert self.optimizer is not None
         if self.part_size is None and self.accumulate > 1:
             self.part_size = math.ceil(n_samples(batch) / self.accumulate)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.on_nan == "skip" else []
@@ -130,12 +124,13 @@ class Trainer(BaseTrainer):
         if len(results) == 1:
             return results[0]
         losses, outputs, targets = zip(*results, strict=True)
-        return torch.stack(losses).sum(), cat_batches(outputs), cat_batches(targets)
+        return torch.stack(losses).sum(), cat_batches(list(outputs)), cat_batches(list(targets))
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
         if self.optimizer is None or self.data_loader is None:
             raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
+        self.model.train()
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}", self.batch):
             loss, output, target = self.train_step(batch)
@@ -187,25 +182,7 @@ class Trainer(BaseTrainer):
         """The model that `evaluate` runs: the moving average, if there is one."""
         return self.model if self.ema is None or self.ema.n_averaged == 0 else self.ema.module
 
-    # ------------------------------------------------------------------------------------------------ the run
-
-    def train(
-        self,
-        run_dir: Path | None = None,
-        on_epoch: Callable[[dict[str, float]], Any] | None = None,
-        on_step: Callable[[], Any] | None = None,
-    ) -> None:
-        self.model.train()
-        loaders = [loader for loader in (self.data_loader, self.valid_data_loader) if loader is not None]
-        n_threads = torch.get_num_threads()
-        if self.device.type == "cpu" and loaders:
-            torch.set_num_threads(self.threads or choose_threads(self.model, loaders[0].batch_size))
-        try:
-            super().train(run_dir, on_epoch, on_step)
-        finally:
-            torch.set_num_threads(n_threads)
-            for loader in loaders:
-                loader.close()
+    # ----------------------------------------------------------------------------------------------- helpers
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"part_size": self.part_size, "n_skipped": self.n_skipped}
@@ -213,18 +190,16 @@ class Trainer(BaseTrainer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.part_size, self.n_skipped = state["part_size"], int(state["n_skipped"])
-        if self.data_loader is not None and self.batch > len(self.data_loader):
-            raise ValueError(f"the checkpoint says batch {self.batch} of an epoch that has {len(self.data_loader)}")
-        self._check_schedule()
-
-    # ------------------------------------------------------------------------------------------------ helpers
+        if self.data_loader is not None:
+            if self.batch > len(self.data_loader):
+                raise ValueError(f"batch is {self.batch}, an epoch has {len(self.data_loader)}")
+            self._check_schedule(self.data_loader)
 
     def _update_weights(self, buffers: list[Tensor]) -> None:
         """The optimizer's step; left out if it shall be for bad gradients, and then `buffers` are put back.
 
         A batch norm's averages have seen the NaN.
         """
-        assert self.optimizer is not None
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.scaler.unscale_(self.optimizer)
         if self.on_nan == "skip":
@@ -260,21 +235,21 @@ class Trainer(BaseTrainer):
         )
 
     def _check_loaders(self) -> None:
-        for loader in (self.data_loader, self.valid_data_loader):
-            if loader is not None and not isinstance(loader, BaseDataLoader):
+        for loader in filter(None, (self.data_loader, self.valid_data_loader)):
+            if not isinstance(loader, BaseDataLoader):
                 raise TypeError(f"a {type(loader).__name__} cannot be resumed; make it a base.BaseDataLoader")
-            if loader is not None:
-                loader.to(self.device)
-        if self.data_loader is not None and len(self.data_loader) == 0:
+            self.to_close.append(loader.to(self.device))
+        if self.data_loader is None:
+            return
+        if len(self.data_loader) == 0:
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
-        if self.data_loader is not None and self.valid_data_loader is None and self.monitor.startswith("val_"):
+        if self.valid_data_loader is None and self.monitor.startswith("val_"):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
-        self._check_schedule()
+        self._check_schedule(self.data_loader)
 
-    def _check_schedule(self) -> None:
-        if self.data_loader is not None and self.optimizer is not None:
-            n_epochs = self.epochs - self.epoch
-            self.schedule.check_length(n_epochs, n_epochs * len(self.data_loader) - self.batch)
+    def _check_schedule(self, data_loader: BaseDataLoader) -> None:
+        n_epochs = self.epochs - self.epoch
+        self.schedule.check_length(n_epochs, n_epochs * len(data_loader) - self.batch)
 
     def _batches(self, batches: Iterable[Any], title: str, n_done: int = 0) -> Iterable[Any]:
         """The batches as the model wants them, with a bar on a terminal if they take half a second."""

@@ -1,6 +1,7 @@
 """Where to compute, and with how many CPU threads."""
 
 import logging
+import os
 
 import torch
 from torch import nn
@@ -33,8 +34,8 @@ def prepare_device(wanted: str | None, n_gpu: int = 1) -> torch.device:
     return device
 
 
-def choose_threads(model: nn.Module, batch_size: int | None) -> int:
-    """1 for a small network on vectors, where more threads cost more than they save; else as many as torch uses.
+def set_threads(wanted: int | None, model: nn.Module, batch_size: int | None) -> None:
+    """Use so many CPU threads; None: 1 for a small network on vectors, where more cost more than they save.
 
     A rule and not a measurement: the number of threads changes how sums are rounded, and the same run shall give the
     same result whatever else the machine is doing.
@@ -44,4 +45,7 @@ def choose_threads(model: nn.Module, batch_size: int | None) -> int:
         isinstance(layer, nn.RNNBase | nn.MultiheadAttention | nn.Embedding) for layer in model.modules()
     )
     n_multiplications = (batch_size or 1) * sum(parameter.numel() for parameter in parameters)
-    return 1 if uses_weights_once and n_multiplications < WORTH else torch.get_num_threads()
+    if wanted is not None:
+        torch.set_num_threads(min(wanted, os.cpu_count() or wanted))
+    elif uses_weights_once and n_multiplications < WORTH:
+        torch.set_num_threads(1)

@@ -98,7 +98,7 @@ def make(
     layers = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10)]
     model = nn.Sequential(*layers).to(device)
     optimizer = make_optimizer(model.parameters())
-    options = {"epochs": 3, "tensorboard": False, "threads": 1} | options
+    options = {"epochs": 3, "tensorboard": False} | options
     schedule = lr_scheduler and lr_scheduler(optimizer)
     return kind(model, cross_entropy, [accuracy, top_k_acc], optimizer, loader, None, schedule, **options)
 

@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from parse_config import ConfigParser
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, trained_weights
 from utils.config import read_json
-from utils.device import choose_threads
+from utils.device import set_threads
 from utils.errors import ConfigError, UserError, run_command
 from utils.loop import per_epoch
 
@@ -580,14 +581,6 @@ def two_threads():
     torch.set_num_threads(1)
 
 
-class ThreadsTrainer(Trainer):
-    """Notes how many threads there are in each step."""
-
-    def end_step(self):
-        self.threads_seen = {*vars(self).get("threads_seen", []), torch.get_num_threads()}
-        super().end_step()
-
-
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(
     ("model", "batch_size", "n_threads"),
@@ -600,15 +593,16 @@ class ThreadsTrainer(Trainer):
     ],
 )
 def test_a_small_network_on_vectors_gets_one_thread(model, batch_size, n_threads):
-    assert choose_threads(model, batch_size) == n_threads
+    set_threads(None, model, batch_size)
+    assert torch.get_num_threads() == n_threads
 
 
 @pytest.mark.usefixtures("two_threads")
-@pytest.mark.parametrize(("threads", "n_threads"), [(None, 1), (1, 1), (2, 2)])
-def test_threads_are_set_for_the_training_only(threads, n_threads):
-    trainer = trained(ThreadsTrainer, threads=threads)
-    assert trainer.threads_seen == {n_threads}
-    assert torch.get_num_threads() == 2  # for what else the process does
+def test_threads_that_are_named_are_used_as_far_as_there_are_cores():
+    set_threads(1, nn.Conv2d(3, 32, 3), 64)
+    assert torch.get_num_threads() == 1
+    set_threads(1000, nn.Linear(1, 1), 1)
+    assert torch.get_num_threads() == os.cpu_count()
 
 
 def test_a_number_of_parts_that_is_given_on_resume_wins(tmp_path):
