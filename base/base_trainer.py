@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
@@ -15,7 +15,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from logger.run_log import RunLog
 from utils.checkpoint import CheckpointWriter, changes_schedule, load_model, snapshot, take_over_changes
-from utils.config import check_options
 from utils.errors import TrainingInterrupted, UserError
 from utils.loop import Schedule, StopSignals, WeightsReader
 from utils.parallel import rank
@@ -50,20 +49,17 @@ class BaseTrainer(ABC):
         optimizer: Optimizer | None,
         lr_scheduler: LRScheduler | None = None,
         *,
-        epochs: int = 1,
-        monitor: str = "off",
-        early_stop: int = 0,
-        save_period: int = 1,
-        save_every_steps: int = 0,
-        keep_last: int | None = None,
-        schedule_per: str = "epoch",
-        warmup_steps: int = 0,
+        epochs: Annotated[int, ">= 1", "<= 10_000_000"] = 1,
+        monitor: Annotated[str, "off, min NAME or max NAME"] = "off",
+        early_stop: Annotated[int, ">= 0"] = 0,
+        save_period: Annotated[int, ">= 1"] = 1,
+        save_every_steps: Annotated[int, ">= 0"] = 0,
+        keep_last: Annotated[int, ">= 1"] | None = None,
+        schedule_per: Literal["epoch", "step"] = "epoch",
+        warmup_steps: Annotated[int, ">= 0"] = 0,
         tensorboard: bool = True,
         config: dict[str, Any] | None = None,
     ):
-        check_options(epochs=epochs, monitor=monitor, early_stop=early_stop, save_period=save_period,
-                      save_every_steps=save_every_steps, keep_last=keep_last, schedule_per=schedule_per,
-                      warmup_steps=warmup_steps, tensorboard=tensorboard)  # fmt: skip
         self.model = model
         self.optimizer = optimizer
         self.epochs = epochs

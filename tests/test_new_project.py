@@ -49,8 +49,7 @@ def test_every_example_can_be_copied(tmp_path, example):
     assert config == json.loads(example.read_text()) == json.loads((target / "configs" / example.name).read_text())
     code = (
         "from parse_config import *; c = ConfigParser(read_json(Path('config.json')))\n"
-        "for key in ('arch', 'data_loader'): catalog.definitions(OBJECTS[key].package)[c[key]['type']].load()\n"
-        "catalog.definitions('trainer')[c['trainer']['type']].load()"
+        "for key in ('arch', 'data_loader', 'trainer'): definitions(OBJECTS[key].package)[c[key]['type']].load()\n"
     )
     loaded = run("-c", code, cwd=target)
     assert loaded.returncode == 0, loaded.stderr

@@ -80,7 +80,7 @@ def test_only_the_essential_keys_have_no_default():
         rest = {other: value for other, value in config.items() if other != key}
         assert [fault.split(":")[0] for fault in find_faults(complete(rest))] == [key]
     assert find_faults(complete(config | {"trainer": {}})) == [
-        "trainer.epochs: missing; it needs an integer >= 1 and at most 10,000,000"
+        "trainer.epochs: missing; it needs an integer >= 1 and <= 10,000,000"
     ]
 
 
@@ -199,9 +199,9 @@ def test_all_faults_are_reported_at_once():
     assert lines[0] == "my.json has 4 faults:"
     assert [line.split(":")[0].strip() for line in lines[1:]] == [
         "trainer.epoch",
+        "data_loader.args.batch_size",
         "optimizer.type",
         "loss.type",
-        "data_loader.args.batch_size",
     ]
 
 

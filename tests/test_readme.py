@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parse_config import ConfigParser
-from utils.config import KEYS, OBJECTS, apply_settings, read_json
+from utils.config import all_keys, apply_settings, read_json
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,11 @@ MAKE, START, EVERYDAY = (block.splitlines() for block in blocks("bash"))
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy, so that the commands can be run word for word without leaving runs here."""
-    leave_out = shutil.ignore_patterns(".*", "saved", "data", "__pycache__")
+
+    def leave_out(folder: str, names: list[str]) -> set[str]:
+        here = {"saved", "data"} if Path(folder) == PROJECT else set()
+        return {name for name in names if name.startswith(".") or name == "__pycache__"} | here
+
     return shutil.copytree(PROJECT, tmp_path_factory.mktemp("readme") / "project", ignore=leave_out)
 
 
@@ -76,9 +80,17 @@ def test_the_config_shown_is_right():
     ConfigParser(json.loads(config))
 
 
-def test_every_key_is_explained():
-    for key in [*KEYS, *OBJECTS]:
-        assert f"`{key}`" in README, key
+def test_every_key_is_explained_with_its_default():
+    rows = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| `")]
+    shown = {key: default for keys, *_, default in rows for key in re.findall(r"`([\w.]+)`", keys)}
+    for path, key in all_keys().items():
+        if path in ("trainer", "trainer.type", "trainer.args"):
+            assert f"`{path}" in README
+        else:
+            default = (
+                key.default if isinstance(key.default, str) else json.dumps(key.default, default=lambda _: "needed")
+            )
+            assert shown[path].strip("`") == default.strip('"'), path
 
 
 def test_the_message_shown_is_the_message():

@@ -81,7 +81,7 @@ def report_replay(run_dir: Path, steps: int) -> None:
 
     path, checkpoint = open_checkpoint(run_dir)
     print(f"train.py -r {run_dir} goes on from {path.name}")
-    config = ConfigParser(checkpoint["config"], where=str(path), may_download=False)
+    config = ConfigParser(checkpoint["config"], where=str(path), trusted=False)
     first, second = (replay(config, path, steps) for _ in range(2))
     done = f"{first['step'] - checkpoint['step']} steps from it, trained twice:"
     difference = find_difference(first, second)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
 from utils.checkpoint import load_model, trained_weights
-from utils.config import check_options
 from utils.data import n_samples, split_batch, to_channels_last
 from utils.errors import TrainingInterrupted, UserError
 from utils.loop import (
@@ -72,19 +71,17 @@ class Trainer(BaseTrainer):
         valid_data_loader: BaseDataLoader | None = None,
         lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         *,
-        accumulate: int = 1,
-        amp: str | None = None,
+        accumulate: Annotated[int, ">= 1"] = 1,
+        amp: Literal["bf16", "fp16"] | None = None,
         channels_last: bool = False,
-        clip_grad_norm: float | None = None,
+        clip_grad_norm: Annotated[float, "> 0"] | None = None,
         compile: bool = False,
-        ema: float | None = None,
-        on_nan: str = "stop",
+        ema: Annotated[float, "> 0", "< 1"] | None = None,
+        on_nan: Literal["stop", "skip"] = "stop",
         threads: int | None = None,
         **options: Any,
     ):
         super().__init__(model, optimizer, lr_scheduler, **options)
-        check_options(accumulate=accumulate, amp=amp, channels_last=channels_last, clip_grad_norm=clip_grad_norm,
-                      compile=compile, ema=ema, on_nan=on_nan, threads=threads)  # fmt: skip
         self.criterion = criterion
         self.data_loader = data_loader
         self.valid_data_loader = valid_data_loader

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from utils.checkpoint.safe_load import PLAIN, find_damage, load_plain
-from utils.config import MAX_EPOCHS, MAX_THREADS
 from utils.errors import UserError, escape, printable
 from utils.files import write_atomically
 
+MAX_EPOCHS = 10_000_000
+MAX_THREADS = 1024
 KEYS = ("model", "optimizer", "lr_scheduler", "config")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,8 +23,8 @@ def parse_json(text: str) -> Any:
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
-            repeated = min(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            raise ValueError(f"the key {repeated[:60]!r} stands twice in one object")
+            [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+            raise ValueError(f"the key {key[:60]!r} stands twice in one object")
         return dict(pairs)
 
     def finite(text: str) -> float:
@@ -34,7 +33,7 @@ def parse_json(text: str) -> Any:
         return float(text)
 
     def small(text: str) -> int:
-        if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        if not -(2**63) <= int(text) < 2**63:
             raise ValueError(f"{text[:20]}, of {len(text)} digits, does not fit into 64 bits")
         return int(text)
 
@@ -44,9 +43,9 @@ def parse_json(text: str) -> Any:
         value = json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite, parse_int=small)
         if _depth(value) > MAX_DEPTH:
             raise RecursionError
-        json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
     return value
 
 
@@ -57,24 +56,24 @@ def _depth(value: Any) -> int:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a config file; a fault is a ConfigError with file, line and column."""
+    where, fault = str(path), "a config is a JSON object: { ... }"
     try:
         with path.open(encoding="utf-8-sig") as file:
             config = parse_json(file.read(MAX_CHARACTERS + 1))
+        if isinstance(config, dict):
+            return config
     except FileNotFoundError:
-        nearest = did_you_mean(path.name, [p.name for p in path.parent.glob("*.json")])
-        raise ConfigError(str(path), [f"no such file{nearest}"]) from None
+        fault = "no such file" + did_you_mean(path.name, [p.name for p in path.parent.glob("*.json")])
     except OSError as error:
-        raise ConfigError(str(path), [error.strerror or str(error)]) from None
+        fault = error.strerror or str(error)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}:{error.colno}", [f"not valid JSON: {error.msg}"]) from None
+        where, fault = f"{path}:{error.lineno}:{error.colno}", f"not valid JSON: {error.msg}"
     except ValueError as error:
-        raise ConfigError(str(path), [f"not valid JSON: {error}"]) from None
-    if not isinstance(config, dict):
-        raise ConfigError(str(path), ["a config is a JSON object: { ... }"])
-    return config
+        fault = f"not valid JSON: {error}"
+    raise ConfigError(where, [fault])
 
 
-def as_json(config: dict[str, Any], where: str) -> dict[str, Any]:
+def as_json(config: Any, where: str) -> dict[str, Any]:
     """A copy of a config that did not come out of a JSON file, held to the same rules."""
     try:
         return parse_json(json.dumps(config))
@@ -88,35 +87,24 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
         path, equals, text = setting.partition("=")
         if not equals or not all(path.split(".")):
             raise ConfigError("-s", [f"{setting!r} is not KEY=VALUE, as in optimizer.args.lr=0.01"])
+        *parents, last = path.split(".")
+        place: Any = config
+        for key in parents:
+            if isinstance(place, dict) and key in ("args", "trainer"):  # a config may leave them out
+                place.setdefault(key, {})
+            place = place[_key(place, key, path)]
+        if isinstance(place, dict):
+            place[last] = None
         try:
-            value = parse_json(text)
+            place[_key(place, last, path)] = parse_json(text)
         except ValueError:
-            value = text
-        _set(config, path, value)
+            place[_key(place, last, path)] = text
 
 
-def _set(config: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    place: Any = config
-    for depth, key in enumerate(parents):
-        if isinstance(place, dict) and key in ("args", "trainer"):
-            place.setdefault(key, {})
-        place = _step(place, key, parents[:depth], path)
-    if isinstance(place, list):
-        _step(place, last, parents, path)
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
-    else:
-        raise ConfigError("-s", [f"{path}: {'.'.join(parents)} is {json.dumps(place)}, which has no keys"])
-
-
-def _step(place: Any, key: str, parents: list[str], path: str) -> Any:
-    if isinstance(place, dict) and key in place:
-        return place[key]
-    if isinstance(place, list) and re.fullmatch("[0-9]{1,9}", key) and int(key) < len(place):
-        return place[int(key)]
-    where = ".".join(parents) or "the config"
-    known = place if isinstance(place, dict) else range(len(place)) if isinstance(place, list) else ()
-    nearest = did_you_mean(key, map(str, known))
-    raise ConfigError("-s", [f"{path}: {where} has no {key!r}{nearest}"])
+def _key(place: Any, name: str, path: str) -> str | int:
+    """`name` as a key of a dict or an index of a list. Raises ConfigError if there is none."""
+    known = {str(i): i for i in range(len(place))} if isinstance(place, list) else {}
+    known = {key: key for key in place} if isinstance(place, dict) else known
+    if name not in known:
+        raise ConfigError("-s", [f"{path}: nothing stands at {name!r}{did_you_mean(name, known)}"])
+    return known[name]

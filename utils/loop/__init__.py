@@ -5,7 +5,7 @@ from utils.loop.fitting import compare, forward
 from utils.loop.metric_tracker import MAX_BATCHES, Metric, MetricTracker, per_epoch
 from utils.loop.moving_average import MovingAverage
 from utils.loop.non_finite import SkippingStep, all_finite, divergence, gradients_are_finite, restore_unless, step_if
-from utils.loop.optimizers import can_be_fused, fit_state, parameters_of
+from utils.loop.optimizers import fit_state, parameters_of
 from utils.loop.out_of_memory import smaller_part
 from utils.loop.schedule import Schedule
 from utils.loop.stop_signals import StopSignals
@@ -24,7 +24,6 @@ __all__ = [
     "StopSignals",
     "WeightsReader",
     "all_finite",
-    "can_be_fused",
     "choosing_threads",
     "compare",
     "divergence",

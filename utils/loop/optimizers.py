@@ -1,10 +1,7 @@
 """The parameters that an optimizer trains, and what torch's fused optimizers take for granted."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -12,13 +9,6 @@ from torch.optim import Optimizer
 def parameters_of(optimizer: Optimizer) -> list[Parameter]:
     """Those that it trains: not always all of a model's."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def can_be_fused(model: nn.Module, trained: Iterable[Parameter], arguments: dict[str, Any]) -> bool:
-    """Whether a fused optimizer made with these arguments updates these parameters of a model as any other does."""
-    is_sparse = any(getattr(layer, "sparse", False) for layer in model.modules())
-    # SGD's first step ignores the dampening, which momentum from zero (see below) cannot imitate
-    return not is_sparse and not arguments.get("dampening") and all(p.is_floating_point() for p in trained)
 
 
 def fit_state(optimizer: Optimizer) -> None:
