@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from utils.config import OBJECTS, complete, definitions, find_faults, read_json
-from utils.errors import ConfigError, UserError, run_command
+from utils.config import OBJECTS, checked, definitions, read_json
+from utils.errors import UserError, run_command
 
 PROJECT = Path(__file__).resolve().parent
 ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
@@ -46,10 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     target, example = args.target, args.example
-    config = complete(read_json(example))
-    faults = find_faults(config)
-    if faults:
-        raise ConfigError(str(example), faults)
+    config = checked(read_json(example), str(example))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a new folder")
     if PROJECT in target.resolve().parents:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.config import KEYS, OBJECTS, apply_settings, as_json, complete, definitions, find_faults, has_form, read_json
+from utils.config import OBJECTS, RUN_KEYS, apply_settings, as_json, checked, definitions, has_form, read_json
 from utils.errors import ConfigError, escape
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class ConfigParser:
     """A checked config, and the objects it names. Raises ConfigError with every fault at once.
 
     where: what to call the config in an error.
-    trusted: False for a config out of a checkpoint, which may be a stranger's. Nothing that it names may fetch files,
-        it starts no compiler, and more `threads` than this machine has cores are no fault; `notes` says what changed.
-    settings: each is "KEY=VALUE". They win, also over what a config that is not trusted may do.
+    trusted: False for a config out of a checkpoint, which may be a stranger's: nothing that it names fetches files, it
+        starts no compiler, and asks for no more threads than there are cores. `notes` has a line for each change.
+    settings: "KEY=VALUE" each. They win over the config, and over what one that is not trusted may not do.
 
     `config` is the plain dict with its defaults filled in; `args` the command line; `checkpoint` the loaded checkpoint
     when one was given, and `resume` its path.
@@ -71,10 +71,7 @@ class ConfigParser:
         self.trusted = trusted
         self.notes: list[str] = [] if trusted else _restrict(config)
         apply_settings(config, settings)
-        self.config = complete(as_json(config, where))
-        faults = find_faults(self.config)
-        if faults:
-            raise ConfigError(where, faults)
+        self.config = checked(config, where)
         self.args: argparse.Namespace | None = None
         self.resume: Path | None = None
         self.checkpoint: dict[str, Any] | None = None
@@ -146,7 +143,7 @@ class ConfigParser:
         section = self.config["trainer"]
         definition = definitions("trainer")[section["type"]]
         parameters, is_open = definition.parameters
-        options = {name: value for name, value in section.items() if f"trainer.{name}" not in KEYS}
+        options = {name: value for name, value in section.items() if name not in RUN_KEYS}
         options |= {"threads": self.config["threads"], "config": self.config}
         options = {name: options[name] for name in options if is_open or name in parameters}
         return _call("trainer", definition.load(), *args, **kwargs, **options, **section["args"])

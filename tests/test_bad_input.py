@@ -18,9 +18,9 @@ LOADER = CONFIG["data_loader"]["type"]
 # (what to set, words of the message)
 SETTINGS = {
     "unknown key": (["extra=1"], ["extra: unknown key", "known are"]),
-    "unknown key in a section": (["trainer.epoch=3"], ["trainer.epoch: unknown key, did you mean 'epochs'?"]),
+    "unknown key in a section": (["trainer.epoch=3"], ["epoch: unknown option of Trainer, did you mean 'epochs'?"]),
     "a trainer's key at the top": (["epochs=3"], ["epochs: unknown key, did you mean 'trainer.epochs'?"]),
-    "a key of the top in the trainer": (["trainer.metrics=[]"], ["unknown key, did you mean 'metrics'?"]),
+    "a key of the top in the trainer": (["trainer.metrics=[]"], ["option of Trainer, did you mean 'metrics'?"]),
     "a right name at the wrong place": (["schedule_per=step"], ["did you mean 'trainer.schedule_per'?"]),
     "what no config can say": (["data_loader.args.collate_fn=x"], ['collate_fn: "x" is not Callable']),
     "an argument beside type": (["optimizer.lr=1"], ["optimizer.lr: unknown key; known are type, args"]),
@@ -71,6 +71,9 @@ SETTINGS = {
     "too many threads": (["threads=100000"], ["threads: 100000 is not an integer >= 1 and <= ", "(CPU cores) or null"]),
     "a scheduler without its monitor": (['lr_scheduler={"type": "ReduceLROnPlateau"}', "trainer.monitor=off"],
                                         ["ReduceLROnPlateau with mode 'min' needs a monitor"]),
+    "a home of nobody": (["trainer.save_dir=~nosuchuser/saved"], ['"~nosuchuser/saved" is not the path of a folder']),
+    "a folder that steers the terminal": (["trainer.save_dir=a\x1b[2J"], ["is not the path of a folder"]),
+    "a folder that is no UTF-8": (["trainer.save_dir=\udcff"], ["'utf-8' codec can't encode"]),
     "a setting that is none": (["trainer.epochs"], ["'trainer.epochs' is not KEY=VALUE"]),
     "a setting of nowhere": (["optimzer.args.lr=1"], ["nothing stands at 'optimzer', did you mean 'optimizer'?"]),
     "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: nothing stands at 'x'"]),
@@ -98,7 +101,7 @@ FILES = {
     "empty file": ("", ["c.json:1:1: not valid JSON"]),
     "broken JSON": ('{"name": "a",\n "n_gpu": }', ["c.json:2:11: not valid JSON"]),
     "a list": ("[]", ["a config is a JSON object"]),
-    "NaN": ('{"seed": NaN}', ["NaN is not a finite number"]),
+    "NaN": ('{"seed": NaN}', ["not JSON compliant"]),
     "a key twice": ('{"name": "a", "name": "b"}', ["'name' stands twice"]),
     "deep nesting": ("[" * 100_000, ["nested too deeply"]),
     "not text": (b"\xff\xfe\x00", ["not valid JSON"]),
@@ -121,6 +124,17 @@ def test_a_wrong_file_is_refused(refused, tmp_path, case):
     assert [p.name for p in tmp_path.iterdir()] == ([] if content is None else ["c.json"])
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [(".", ".: Is a directory"), ("\udcff.json", r"\udcff.json: no such file"), ("a\x1b[2J", r"a\x1b[2J: no such file"),
+     ("x" * 300, "File name too long"), ("~nosuchuser/c.json", "no such file")],
+)  # fmt: skip
+def test_a_path_that_is_no_config_is_one_line(refused, path, words):
+    message = refused("train", "-c", path)
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
 @pytest.mark.parametrize("run_id", ["a/b", "..", ".hidden", "", "a\\b", "x" * 101, "a\nb"])
 def test_a_run_id_is_one_folders_name(refused, run_id):
     assert "is not a folder's name" in refused("train", "-c", "config.json", "--run-id", run_id)
@@ -130,7 +144,6 @@ def test_the_command_line_itself(refused):
     assert "say what to train" in refused("train")
     assert "unknown: --epochs 3. A config is named by -c FILE" in refused("train", "-c", "config.json", "--epochs", "3")
     assert "-r/--resume" in refused("test")
-    assert "x: no such checkpoint" in refused("train", "-r", "x", "--run-id", "y")  # goes on in a new folder
     assert "unknown device" in refused("train", "-c", "config.json", "-d", "tpu")
     assert "no such device" in refused("train", "-c", "config.json", "-d", "cuda:99")
 
@@ -185,7 +198,7 @@ def test_a_wrong_resume_changes_nothing(refused, run_dir, tmp_path):
         assert f"{first} is missing; new.weight is not in the model" in refused(command, "-r", tmp_path / "other.pth")
         assert "holds no checkpoint" in refused(command, "-r", tmp_path)
     message = refused("train", "-r", best, "-s", "trainer.epoch=5")
-    assert "trainer.epoch: unknown key" in message
+    assert "trainer.epoch: unknown option" in message
     assert (contents(run_dir), contents(tmp_path)) == before
 
 

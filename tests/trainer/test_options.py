@@ -591,8 +591,8 @@ def optimizer_of(*, amp=None, arch=None, **entry):
     return parser.init_optimizer(arch or nn.Linear(2, 2))
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad"])
-def test_an_optimizer_is_fused_where_torch_has_it(name):
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_adam_is_fused(name):
     assert optimizer_of(type=name, args={"lr": 0.1}).defaults["fused"] is True
     assert optimizer_of(type=name, args={"lr": 0.1}, amp="fp16").defaults["fused"] is True
 
@@ -603,9 +603,8 @@ def test_an_optimizer_is_fused_where_torch_has_it(name):
         {"type": "RMSprop", "args": {"lr": 0.1}},
         {"type": "Adam", "args": {"lr": 0.1, "fused": False}},
         {"type": "Adam", "args": {"lr": 0.1, "foreach": True}},
-        {"type": "SGD", "args": {"lr": 0.1, "differentiable": True}},
-        {"type": "SGD", "args": {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}},
-        {"type": "SGD", "args": {"lr": 0.1}, "arch": nn.EmbeddingBag(4, 2, sparse=True)},
+        {"type": "Adam", "args": {"lr": 0.1, "capturable": False}},
+        {"type": "SGD", "args": {"lr": 0.1, "momentum": 0.9}},
         {"type": "Adam", "args": {"lr": 0.1}, "arch": nn.Linear(2, 2, dtype=torch.complex64)},
     ],
 )
@@ -770,9 +769,9 @@ def test_an_option_that_a_trainer_does_not_take_is_refused():
     with pytest.raises(ConfigError) as error:
         ConfigParser(config_with(**settings))
     for key in ("trainer.amp", "trainer.on_nan"):
-        assert f"{key}: ManualGradientTrainer does not take it" in str(error.value)
-    assert "ema" not in str(error.value)
-    ConfigParser(config_with(type="ManualGradientTrainer", amp=None, ema=0.9))
+        assert f"{key}: unknown option of ManualGradientTrainer" in str(error.value)
+    assert "trainer.ema" not in str(error.value)
+    assert "amp" not in ConfigParser(config_with(type="ManualGradientTrainer", ema=0.9))["trainer"]
 
 
 OWN_TRAINER = '''
@@ -806,7 +805,7 @@ def test_a_trainer_of_ones_own_from_the_base_is_handed_only_what_it_knows(tmp_pa
     monkeypatch.syspath_prepend(tmp_path)
     catalog.definitions.cache_clear()
     try:
-        with pytest.raises(ConfigError, match=r"trainer\.amp: CountingTrainer does not take it"):
+        with pytest.raises(ConfigError, match=r"trainer\.amp: unknown option of CountingTrainer"):
             ConfigParser(config_with(type="CountingTrainer", amp="bf16"))
         parser = ConfigParser(config_with(type="CountingTrainer", epochs=2, monitor="min loss", warmup_steps=3))
         model = nn.Linear(1, 1)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import shutil
 import signal
 import sys
@@ -611,19 +610,3 @@ def test_a_trainer_that_cannot_train_says_what_is_missing():
         trainer.data_loader = None if trainer.optimizer else loader
         with pytest.raises(ValueError, match="needs an optimizer and a data_loader"):
             trainer.train()
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"monitor": "minimum val_loss"}, {"monitor": None}, {"epochs": 0}, {"epochs": 2.5}, {"early_stop": -1},
-        {"save_period": 0}, {"save_every_steps": True}, {"keep_last": 0}, {"schedule_per": "batch"},
-        {"warmup_steps": -1}, {"accumulate": 0}, {"amp": "half"}, {"clip_grad_norm": 0}, {"ema": 1},
-        {"on_nan": "go on"}, {"compile": "yes"}, {"channels_last": 1}, {"tensorboard": None}, {"threads": 0},
-    ],
-    ids=str,
-)  # fmt: skip
-def test_an_option_that_a_config_could_not_have_is_refused_in_a_notebook_too(option):
-    [(name, value)] = option.items()
-    with pytest.raises(ValueError, match=rf"^{name} is {re.escape(repr(value))}, not "):
-        make_trainer(**option)

@@ -13,7 +13,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from utils.config.annotations import last_name
 from utils.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -22,14 +21,11 @@ REQUIRED = object()
 
 @dataclass(frozen=True)
 class Parameter:
-    """What is accepted, as an annotation (see annotations.py), and the default; ... if only the code itself knows it.
-
-    package: where the function or constructor stands that spells the parameter out.
-    """
+    """What is accepted, as an annotation (see annotations.py), and the default."""
 
     annotation: str
-    default: Any = REQUIRED
-    package: str = ""
+    default: Any = REQUIRED  # ... if only the code itself knows it
+    package: str = ""  # where the function or constructor stands that has it
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,8 @@ class Definition:
 
     @cached_property
     def bases(self) -> list[str]:
-        return [last_name(base) for base in self.node.bases] if isinstance(self.node, ast.ClassDef) else []
+        nodes = self.node.bases if isinstance(self.node, ast.ClassDef) else []
+        return [ast.unparse(node).rpartition(".")[2] for node in nodes]
 
     @cached_property
     def parent(self) -> "Definition | None":
@@ -117,9 +114,7 @@ def _files(package: str) -> dict[str, Path]:
     found = {}
     for path in sorted(place.rglob("*.py")):
         names = path.relative_to(place).with_suffix("").parts
-        if not any(
-            name.startswith((".", "__")) for name in names
-        ):  # hidden folders, and __init__.py, which only imports
+        if not any(name.startswith((".", "__")) for name in names):  # hidden; __init__.py, which defines nothing
             found[".".join([package, *names])] = path
     return found
 

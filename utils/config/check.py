@@ -9,56 +9,66 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from utils.config.annotations import accepts, describe
+from utils.config.annotations import check
 from utils.config.catalog import REQUIRED, Definition, Parameter, definitions
-from utils.config.keys import KEYS, LOG_COLUMNS, NOT_FROM_JSON, OBJECTS, RANGES, Object, all_keys, has_form
-from utils.errors import did_you_mean, escape
+from utils.config.keys import LOG_COLUMNS, NOT_FROM_JSON, OBJECTS, RANGES, TOP, Object, has_form, trainer_keys
+from utils.config.text import as_json
+from utils.errors import ConfigError, did_you_mean, escape
 
-Known = Mapping[str, Parameter | Object]
+
+def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
+    """A copy with every default filled in. Raises ConfigError with every fault."""
+    config = complete(as_json(config, where))
+    faults = find_faults(config)
+    if faults:
+        raise ConfigError(where, faults)
+    return config
 
 
 def complete(config: dict[str, Any]) -> dict[str, Any]:
     """A copy with every default filled in."""
     config = copy.deepcopy(config)
     trainer = config.setdefault("trainer", {})
-    for path, key in all_keys().items():
-        place = trainer if path.startswith("trainer.") else config
-        if isinstance(place, dict) and key.default not in (REQUIRED, ...):
-            place.setdefault(path.removeprefix("trainer."), copy.deepcopy(key.default))
+    for place, keys in ((config, TOP), (trainer, trainer_keys(_trainer_type(trainer)))):
+        for name, key in keys.items() if isinstance(place, dict) else ():
+            if key.default not in (REQUIRED, ...):
+                place.setdefault(name, copy.deepcopy(key.default))
     return config
 
 
 def find_faults(config: dict[str, Any]) -> list[str]:
     """Every fault of a complete config, each a line: the key's path, what is wrong, what is right."""
-    keys = all_keys()
-    top = {path: key for path, key in keys.items() if "." not in path}
-    options = {path.removeprefix("trainer."): key for path, key in keys.items() if path.startswith("trainer.")}
-    faults = _check_keys("", config, top)
+    faults = _check_keys("", config, TOP)
     if not isinstance(config["trainer"], dict):  # a fault, named by now
         config = config | {"trainer": complete({"trainer": {"epochs": 1}})["trainer"]}
-    faults += _check_keys("trainer.", config["trainer"], options)
+    name = _trainer_type(config["trainer"])
+    faults += _check_keys("trainer.", config["trainer"], trainer_keys(name), f"option of {name}")
     for path, expected in OBJECTS.items():
-        if path == "metrics":
-            faults += _check_metrics(config[path])
-        else:
-            faults += _check_entry(path, config.get(path), expected)
-    return faults + _check_options(config["trainer"], options) + _check_monitor(config["trainer"], config["metrics"])
+        faults += _check_metrics(config[path]) if path == "metrics" else _check_entry(path, config.get(path), expected)
+    return faults + _check_monitor(config["trainer"], config["metrics"])
 
 
-def _check_keys(prefix: str, place: dict[str, Any], known: Known, what: str = "key") -> list[str]:
+def _trainer_type(trainer: Any) -> str:
+    """The type that a section names, if it is a known one."""
+    name = trainer.get("type") if isinstance(trainer, dict) else None
+    return name if isinstance(name, str) and name in definitions("trainer") else "Trainer"
+
+
+def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Parameter], what: str = "key") -> list[str]:
     """The faults of an object: keys that are unknown or missing, and values that are not accepted."""
     faults = []
+    elsewhere = {"": {name: f"trainer.{name}" for name in trainer_keys()}, "trainer.": {name: name for name in TOP}}
     for name in [name for name in place if name not in known]:
-        right = [path for path in all_keys() if path in (name, f"trainer.{name}") and prefix in ("", "trainer.")]
-        hint = f", did you mean {right[0]!r}?" if right else did_you_mean(name, known)
+        right = elsewhere.get(prefix, {}).get(name)
+        hint = f", did you mean {right!r}?" if right else did_you_mean(name, known)
         faults.append(f"{prefix}{escape(name[:60])}: unknown {what}{hint}; known are {', '.join(known) or 'none'}")
     for name, key in known.items():
-        annotation = RANGES.get(prefix + name, key.annotation)
         value = place.get(name, REQUIRED)
+        fits, accepted = check(RANGES.get(prefix + name, key.annotation), value)
         if value is REQUIRED:
-            faults += [f"{prefix}{name}: missing; it needs {describe(annotation)}"] if key.default is REQUIRED else []
-        elif not accepts(annotation, value) or not has_form(prefix + name, value):
-            faults.append(f"{prefix}{name}: {_show(value)} is not {describe(annotation)}")
+            faults += [f"{prefix}{name}: missing; it needs {accepted}"] if key.default is REQUIRED else []
+        elif not fits or not has_form(prefix + name, value):
+            faults.append(f"{prefix}{name}: {_show(value)} is not {accepted}")
     return faults
 
 
@@ -119,21 +129,6 @@ def _check_arguments(path: str, arguments: dict[str, Any], definition: Definitio
     if is_open:
         arguments = {name: value for name, value in arguments.items() if name in known}
     return _check_keys(f"{path}.args.", arguments, known, what=f"argument of {definition.node.name}")
-
-
-# ---------------------------------------------------------------------------------------------------- the trainer
-
-
-def _check_options(trainer: dict[str, Any], options: Known) -> list[str]:
-    """A trainer of one's own need not take every option, but those that the config changes."""
-    definition = definitions("trainer").get(str(trainer["type"]))
-    parameters, is_open = definition.parameters if definition else ({}, True)
-    return [
-        f"trainer.{name}: {trainer['type']} does not take it"
-        for name, option in options.items()
-        if not is_open and f"trainer.{name}" not in KEYS and name not in parameters
-        and trainer.get(name, option.default) != option.default
-    ]  # fmt: skip
 
 
 def _check_monitor(trainer: dict[str, Any], metrics: Any) -> list[str]:

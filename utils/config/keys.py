@@ -8,44 +8,45 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from utils.config.catalog import REQUIRED, Parameter, definitions
+from utils.config.catalog import Parameter, definitions
 
 ENTRY = """Annotated[dict, '{"type": ..., "args": {...}}']"""
+COUNT = "Annotated[int, '>= 1']"
 
 
 @dataclass(frozen=True)
-class Object:
-    """A key that names code: the package it is looked up in, the kind it must be, how many arguments the code gives."""
+class Object(Parameter):
+    """A key that names code of a package: the kind it must be, and how many arguments the code gives it."""
 
-    package: str
-    kind: str
+    kind: str = "function"
     n_given: int = 0
-    annotation: str = ENTRY
-    default: Any = REQUIRED
 
 
 OBJECTS = {
-    "arch": Object("model", "BaseModel"),
-    "data_loader": Object("data_loader", "BaseDataLoader"),
-    "optimizer": Object("torch.optim", "Optimizer", 1),
-    "loss": Object("model.loss", "function", 2, f"Annotated[str, 'a name'] | {ENTRY}"),
-    "metrics": Object("model.metric", "function", 2, "Annotated[list[str | dict], 'a list of names']", []),
-    "lr_scheduler": Object("torch.optim.lr_scheduler", "LRScheduler", 1, f"{ENTRY} | None", None),
-    "trainer": Object("trainer", "BaseTrainer", annotation="dict", default={}),
+    "arch": Object(ENTRY, package="model", kind="BaseModel"),
+    "data_loader": Object(ENTRY, package="data_loader", kind="BaseDataLoader"),
+    "optimizer": Object(ENTRY, package="torch.optim", kind="Optimizer", n_given=1),
+    "loss": Object(f"Annotated[str, 'a name'] | {ENTRY}", package="model.loss", n_given=2),
+    "metrics": Object("Annotated[list[str | dict], 'a list of names']", [], package="model.metric", n_given=2),
+    "lr_scheduler": Object(f"{ENTRY} | None", None, package="torch.optim.lr_scheduler", kind="LRScheduler", n_given=1),
+    "trainer": Object("dict", {}, package="trainer", kind="BaseTrainer"),
 }
-KEYS = {
+TOP: dict[str, Parameter] = {
     "name": Parameter("Annotated[str, 'a folder name: no slash, no leading dot, at most 100 characters']"),
     "n_gpu": Parameter("Annotated[int, '>= 0']", 1),
     "threads": Parameter(f"Annotated[int, '>= 1', '<= {os.cpu_count()} (CPU cores)'] | None", None),
     "seed": Parameter(f"Annotated[int, '>= 0', '<= {2**32 - 1}']", 123),
-    "trainer.type": Parameter("Annotated[str, 'a name']", "Trainer"),
-    "trainer.args": Parameter("dict", {}),
-    "trainer.save_dir": Parameter("Annotated[str, 'the path of a folder, such as ~/saved or saved/']", "saved/"),
-    "trainer.verbosity": Parameter("Literal[0, 1, 2]", 2),
+    **OBJECTS,
 }
-# What train.py gives a trainer; its other parameters are its options, keys of the section `trainer`.
-NOT_OPTIONS = ("model", "criterion", "metrics", "optimizer", "data_loader", "valid_data_loader", "lr_scheduler",
-               "threads", "config")  # fmt: skip
+# Of the section `trainer`, what train.py reads itself; the other keys are options of the trainer.
+RUN_KEYS = {
+    "type": Parameter("Annotated[str, 'a name']", "Trainer"),
+    "args": Parameter("dict", {}),
+    "save_dir": Parameter("Annotated[str, 'the path of a folder, such as ~/saved or saved/']", "saved/"),
+    "verbosity": Parameter("Literal[0, 1, 2]", 2),
+}
+GIVEN_TO_TRAINER = ("model", "criterion", "metrics", "optimizer", "data_loader", "valid_data_loader", "lr_scheduler",
+                    "threads", "config")  # by train.py; no options  # fmt: skip
 # Printable texts of a certain form. A home is ~ alone: ~user may be nobody's.
 FORMS = {
     "name": r'(?![.\s])[^/\\:*?"<>|]{1,100}(?<!\s)',
@@ -54,27 +55,25 @@ FORMS = {
 }
 # Ranges that a signature, such as one of torch's, does not say.
 RANGES = {
-    "data_loader.args.batch_size": "Annotated[int, '>= 1']",
+    "data_loader.args.batch_size": COUNT,
     "data_loader.args.num_workers": "Annotated[int, '>= 0', '<= 256']",
     "data_loader.args.validation_split": "Annotated[int, '>= 0'] | Annotated[float, '>= 0', '< 1']",
     "optimizer.args.lr": "Annotated[float, '>= 0']",
     # torch divides by these, the first time after an epoch
-    "lr_scheduler.args.step_size": "Annotated[int, '>= 1']",
-    "lr_scheduler.args.T_max": "Annotated[int, '>= 1']",
-    "lr_scheduler.args.T_0": "Annotated[int, '>= 1']",
-    "lr_scheduler.args.total_iters": "Annotated[int, '>= 1']",
+    **{f"lr_scheduler.args.{name}": COUNT for name in ("step_size", "T_max", "T_0", "total_iters")},
 }
 # They need what JSON cannot say: a closure, sparse gradients, functions, other schedulers.
 NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler")
 LOG_COLUMNS = ("epoch", "step", "loss", "lr", "seconds")  # of every log, which no metric may be called
 
 
-def all_keys() -> dict[str, Parameter | Object]:
-    """KEYS, OBJECTS and, as `trainer.NAME`, the options of Trainer."""
+def trainer_keys(trainer: str = "Trainer") -> dict[str, Parameter]:
+    """The keys of the section `trainer`: RUN_KEYS, and those options of Trainer that this type takes too."""
     parameters, _ = definitions("trainer")["Trainer"].parameters
-    options = {f"trainer.{name}": option for name, option in parameters.items() if name not in NOT_OPTIONS}
-    epochs = Parameter(options["trainer.epochs"].annotation)  # its default is for notebooks
-    return KEYS | OBJECTS | options | {"trainer.epochs": epochs}
+    taken, is_open = definitions("trainer")[trainer].parameters
+    options = {name: parameters[name] for name in parameters if is_open or name in taken}
+    options |= {"epochs": Parameter(parameters["epochs"].annotation)}  # its default is for notebooks
+    return RUN_KEYS | {name: options[name] for name in options if name not in GIVEN_TO_TRAINER}
 
 
 def has_form(path: str, value: Any) -> bool:

@@ -1,7 +1,6 @@
 """A config as text: a JSON file, and settings on the command line."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,37 +14,28 @@ MAX_DEPTH = 32
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON. Raises ValueError.
-
-    Refuses also duplicate keys, NaN, numbers that a float64 or an int64 cannot hold, text that UTF-8 cannot, and what
-    no config needs: more than a million characters, or more than 32 levels.
-    """
+    """Strict JSON. Raises ValueError, also for what Python would take: see below."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) < len(pairs):
-            [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        [(key, count)] = Counter(key for key, _ in pairs).most_common(1) or [("", 0)]
+        if count > 1:
             raise ValueError(f"the key {key[:60]!r} stands twice in one object")
         return dict(pairs)
 
-    def finite(text: str) -> float:
-        if not math.isfinite(float(text)):
-            raise ValueError(f"{text[:60]} is not a finite number")
-        return float(text)
-
-    def small(text: str) -> int:
-        if not -(2**63) <= int(text) < 2**63:
-            raise ValueError(f"{text[:20]}, of {len(text)} digits, does not fit into 64 bits")
-        return int(text)
+    def small(digits: str) -> int:
+        if not -(2**63) <= int(digits) < 2**63:
+            raise ValueError(f"{digits[:20]}, of {len(digits)} digits, does not fit into 64 bits")
+        return int(digits)
 
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"longer than {MAX_CHARACTERS:,} characters")
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite, parse_int=small)
+        value = json.loads(text, object_pairs_hook=unique, parse_int=small)
         if _depth(value) > MAX_DEPTH:
             raise RecursionError
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # no NaN, no 1e999; "\\ud800" is half a character
     return value
 
 
@@ -87,24 +77,22 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
         path, equals, text = setting.partition("=")
         if not equals or not all(path.split(".")):
             raise ConfigError("-s", [f"{setting!r} is not KEY=VALUE, as in optimizer.args.lr=0.01"])
+        try:
+            value = parse_json(text)
+        except ValueError:
+            value = text
         *parents, last = path.split(".")
         place: Any = config
         for key in parents:
-            if isinstance(place, dict) and key in ("args", "trainer"):  # a config may leave them out
-                place.setdefault(key, {})
-            place = place[_key(place, key, path)]
-        if isinstance(place, dict):
-            place[last] = None
-        try:
-            place[_key(place, last, path)] = parse_json(text)
-        except ValueError:
-            place[_key(place, last, path)] = text
+            place = place[_key(place, key, path, may_be_new=key in ("args", "trainer"))]
+        place[_key(place, last, path, may_be_new=True)] = value
 
 
-def _key(place: Any, name: str, path: str) -> str | int:
-    """`name` as a key of a dict or an index of a list. Raises ConfigError if there is none."""
-    known = {str(i): i for i in range(len(place))} if isinstance(place, list) else {}
-    known = {key: key for key in place} if isinstance(place, dict) else known
+def _key(place: Any, name: str, path: str, may_be_new: bool) -> str | int:
+    """`name` as a key of a dict, or an index of a list. Raises ConfigError if there is no such place."""
+    if isinstance(place, dict) and may_be_new:
+        place.setdefault(name, {})
+    known = place if isinstance(place, dict) else [str(i) for i in range(len(place))] if isinstance(place, list) else ()
     if name not in known:
         raise ConfigError("-s", [f"{path}: nothing stands at {name!r}{did_you_mean(name, known)}"])
-    return known[name]
+    return int(name) if isinstance(place, list) else name
