@@ -91,6 +91,22 @@ def test_only_the_essential_keys_have_no_default():
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("trainer=5", "trainer: 5 is not an object"),
+        ("trainer.args=5", "trainer.args: 5 is not an object"),
+        ("trainer.type=5", "trainer.type: 5 is not a name"),
+        ("metrics=5", "metrics: 5 is not a list of names"),
+        ("metrics=[5]", "metrics: [5] is not a list of names"),
+        ("loss=5", 'loss: 5 is not a name or {"type": ..., "args": {...}}'),
+        ("optimizer=null", 'optimizer: null is not {"type": ..., "args": {...}}'),
+    ],
+)
+def test_a_fault_is_told_once(setting, fault):
+    assert find_faults(complete(changed("trainer.monitor=off", setting))) == [fault]
+
+
 def test_completing_leaves_the_given_config_alone():
     config = copy.deepcopy(CONFIG)
     complete(config)["trainer"]["args"]["new"] = 1
@@ -173,8 +189,8 @@ def test_json_is_read_or_refused_with_a_value_error(text):
     ("text", "message"),
     [
         ('{"a": 1, "a": 2}', "'a' stands twice"),
-        ('{"a": NaN}', "not JSON compliant"),
-        ('{"a": 1e999}', "not JSON compliant"),
+        ('{"a": NaN}', "NaN is not a finite number"),
+        ('{"a": 1e999}', "1e999 is not a finite number"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": 1,}', "Expecting property name|Illegal trailing comma"),
         ("9" * 5000, "digits"),

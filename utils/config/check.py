@@ -85,14 +85,11 @@ def _check_entry(path: str, entry: Any, expected: Object) -> list[str]:
         entry = {"type": entry["type"], "args": entry["args"]}  # the section's other keys are options
     form = {"type": Parameter("Annotated[str, 'a name']"), "args": Parameter("dict", {})}
     faults = _check_keys(f"{path}.", entry, form) or _check_type(f"{path}.type", entry["type"], expected)
-    return faults or _check_arguments(
-        path, entry.get("args", {}), definitions(expected.package)[entry["type"]], expected
-    )
+    return faults or _check_arguments(path, entry, definitions(expected.package)[entry["type"]], expected.n_given)
 
 
 def _check_metrics(metrics: Any) -> list[str]:
-    faults = []
-    names = _metric_names(metrics)
+    faults, names = [], _metric_names(metrics)
     for i, metric in enumerate(metrics if names else ()):
         faults += _check_entry(f"metrics.{i}", metric, OBJECTS["metrics"])
     for name, count in Counter(names).items():
@@ -118,16 +115,15 @@ def _check_type(path: str, name: str, expected: Object) -> list[str]:
     return [] if other is None else [f"{path}: {name} stands in {first.name} and in {other.name}; rename one"]
 
 
-def _check_arguments(path: str, arguments: dict[str, Any], definition: Definition, expected: Object) -> list[str]:
+def _check_arguments(path: str, entry: dict[str, Any], definition: Definition, n_given: int) -> list[str]:
     parameters, is_open = definition.parameters
     if path == "data_loader" and ("training" not in parameters or parameters["training"].package != path):
         return [f"{path}.type: {definition.node.name} must take `training` (False: the test split) and hand it on"]
-    given = {"training", *list(parameters)[: expected.n_given]}  # by the code
+    given = {"training", *list(parameters)[:n_given]}  # by the code
     if path == "trainer":
         given |= definitions(path)["Trainer"].parameters[0].keys()  # they are options
     known = {name: parameter for name, parameter in parameters.items() if name not in given}
-    if is_open:
-        arguments = {name: value for name, value in arguments.items() if name in known}
+    arguments = {name: value for name, value in entry.get("args", {}).items() if name in known or not is_open}
     return _check_keys(f"{path}.args.", arguments, known, what=f"argument of {definition.node.name}")
 
 

@@ -32,7 +32,7 @@ OBJECTS = {
     "trainer": Object("dict", {}, package="trainer", kind="BaseTrainer"),
 }
 TOP: dict[str, Parameter] = {
-    "name": Parameter("Annotated[str, 'a folder name: no slash, no leading dot, at most 100 characters']"),
+    "name": Parameter("""Annotated[str, "a folder's name: no slash, no leading dot, at most 100 characters"]"""),
     "n_gpu": Parameter("Annotated[int, '>= 0']", 1),
     "threads": Parameter(f"Annotated[int, '>= 1', '<= {os.cpu_count()} (CPU cores)'] | None", None),
     "seed": Parameter(f"Annotated[int, '>= 0', '<= {2**32 - 1}']", 123),
@@ -40,8 +40,8 @@ TOP: dict[str, Parameter] = {
 }
 # Of the section `trainer`, what train.py reads itself; the other keys are options of the trainer.
 RUN_KEYS = {
-    "type": Parameter("Annotated[str, 'a name']", "Trainer"),
-    "args": Parameter("dict", {}),
+    "type": Parameter("Any", "Trainer"),  # these two are checked like those of any entry
+    "args": Parameter("Any", {}),
     "save_dir": Parameter("Annotated[str, 'the path of a folder, such as ~/saved or saved/']", "saved/"),
     "verbosity": Parameter("Literal[0, 1, 2]", 2),
 }

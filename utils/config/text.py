@@ -1,6 +1,7 @@
 """A config as text: a JSON file, and settings on the command line."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,11 @@ def parse_json(text: str) -> Any:
             raise ValueError(f"the key {key[:60]!r} stands twice in one object")
         return dict(pairs)
 
+    def finite(number: str) -> float:
+        if not math.isfinite(float(number)):
+            raise ValueError(f"{number[:60]} is not a finite number")
+        return float(number)
+
     def small(digits: str) -> int:
         if not -(2**63) <= int(digits) < 2**63:
             raise ValueError(f"{digits[:20]}, of {len(digits)} digits, does not fit into 64 bits")
@@ -30,12 +36,12 @@ def parse_json(text: str) -> Any:
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"longer than {MAX_CHARACTERS:,} characters")
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_int=small)
+        value = json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite, parse_int=small)
         if _depth(value) > MAX_DEPTH:
             raise RecursionError
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # no NaN, no 1e999; "\\ud800" is half a character
+    json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
     return value
 
 
