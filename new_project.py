@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from utils.config import OBJECTS, TRAINER, catalog, complete, find_faults, read_json
-from utils.errors import ConfigError, UserError, run_command
+from utils.config import OBJECTS, checked, definitions, read_json
+from utils.errors import UserError, run_command
 
-PROJECT = catalog.PROJECT
+PROJECT = Path(__file__).resolve().parent
 ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
 CORE_OF_ROOMS = ("__init__.py", "loss.py", "metric.py", "trainer.py")
 WHOLE = ("base", "logger", "utils", "train.py", "test.py", "parse_config.py", "requirements.txt",
@@ -46,10 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     target, example = args.target, args.example
-    config = complete(read_json(example))
-    faults = find_faults(config)
-    if faults:
-        raise ConfigError(str(example), faults)
+    config = checked(read_json(example), str(example))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a new folder")
     if PROJECT in target.resolve().parents:
@@ -88,16 +85,17 @@ def files_below(path: Path) -> list[Path]:
 
 def needed_by(config: dict) -> set[Path]:
     """The files of the rooms that define what the config names, their tests, and the files that those import."""
-    named = [(OBJECTS[key].package, config[key]["type"]) for key in ("arch", "data_loader")]
-    named.append((TRAINER.package, config["trainer"]["type"]))
     found: set[Path] = set()
-    waiting = [catalog.definitions(package)[name].path for package, name in named]
+    waiting = [
+        definitions(OBJECTS[key].package)[config[key]["type"]].path for key in ("arch", "data_loader", "trainer")
+    ]
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            tests = PROJECT / "tests" / path.parent.name / f"test_{path.name}"
-            waiting += [*imports_from_rooms(path), *([tests] if tests.is_file() else [])]
+            tests = PROJECT / "tests" / path.relative_to(PROJECT).with_name(f"test_{path.name}")
+            beside = [file for file in (tests, path.with_name("__init__.py")) if file.is_file()]
+            waiting += [*imports_from_rooms(path), *beside]
     return found
 
 
@@ -112,9 +110,12 @@ def data_files(value: Any) -> set[Path]:
 def imports_from_rooms(path: Path) -> list[Path]:
     """The files of the rooms, and of tools, that a file imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    files = [PROJECT.joinpath(*module.split(".")).with_suffix(".py") for module in modules]
-    return [file for file in files if file.parent.name in (*ROOMS, "tools") and file.is_file()]
+    files = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            folder = path.parents[node.level - 1] if node.level else PROJECT
+            files.append(folder.joinpath(*node.module.split(".")).with_suffix(".py"))
+    return [f for f in files if f.is_file() and f.relative_to(PROJECT).parts[0] in (*ROOMS, "tools")]
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class BaseTrainer(ABC):
         lr_scheduler: LRScheduler | None = None,
         *,
         epochs: Annotated[int, ">= 1", "<= 10_000_000"] = 1,
-        monitor: str = "off",
+        monitor: Annotated[str, "off, min NAME or max NAME"] = "off",
         early_stop: Annotated[int, ">= 0"] = 0,
         save_period: Annotated[int, ">= 1"] = 1,
         save_every_steps: Annotated[int, ">= 0"] = 0,

@@ -57,11 +57,11 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
     A loader that reads files, and a model that reads weights, say how: `offline_settings(folder)` in their tests.
     """
-    from utils.config import catalog, read_json
+    from utils.config import definitions, read_json
 
     config, settings = read_json(PROJECT / "config.json"), []
     for key, package in (("data_loader", "data_loader"), ("arch", "model")):
-        module = catalog.definitions(package)[config[key]["type"]].path.stem
+        module = definitions(package)[config[key]["type"]].path.stem
         tests = f"tests/{package}/test_{module}"
         make = getattr(load_script(tests), "offline_settings", None) if (PROJECT / f"{tests}.py").exists() else None
         settings += make(tmp_path_factory.mktemp(package)) if make else []

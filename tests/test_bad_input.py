@@ -18,31 +18,29 @@ LOADER = CONFIG["data_loader"]["type"]
 # (what to set, words of the message)
 SETTINGS = {
     "unknown key": (["extra=1"], ["extra: unknown key", "known are"]),
-    "unknown key in a section": (["trainer.epoch=3"], ["trainer.epoch: unknown key, did you mean 'epochs'?"]),
+    "unknown key in a section": (["trainer.epoch=3"], ["epoch: unknown option of Trainer, did you mean 'epochs'?"]),
     "a trainer's key at the top": (["epochs=3"], ["epochs: unknown key, did you mean 'trainer.epochs'?"]),
-    "a loader's argument at the top": (["batch_size=3"], ["did you mean 'data_loader.args.batch_size'?"]),
-    "a key of the top in the trainer": (["trainer.metrics=[]"], ["unknown key, did you mean 'metrics'?"]),
+    "a key of the top in the trainer": (["trainer.metrics=[]"], ["option of Trainer, did you mean 'metrics'?"]),
     "a right name at the wrong place": (["schedule_per=step"], ["did you mean 'trainer.schedule_per'?"]),
-    "what no config can say": (["collate_fn=x"], ["collate_fn: unknown key; known are"]),
-    "an argument at the top": (["lr=1"], ["lr: unknown key, did you mean 'optimizer.args.lr'?"]),
-    "an argument beside type": (["optimizer.weight_decay=1"], ["did you mean 'optimizer.args.weight_decay'?"]),
+    "what no config can say": (["data_loader.args.collate_fn=x"], ['collate_fn: "x" is not Callable']),
+    "an argument beside type": (["optimizer.lr=1"], ["optimizer.lr: unknown key; known are type, args"]),
     "a name for a type": (['loss={"name": "x"}'], ["loss.name: unknown key; known are", "loss.type: missing"]),
-    "a seed too large": (["seed=4294967296"], ["seed: 4294967296 is not an integer from 0 to 2^32 - 1"]),
-    "validation_split of 1.0": (["data_loader.args.validation_split=1.0"], ["1.0 is not a share from 0.0"]),
+    "a seed too large": (["seed=4294967296"], ["seed: 4294967296 is not an integer >= 0 and <= 4294967295"]),
+    "validation_split of 1.0": (["data_loader.args.validation_split=1.0"], ["1.0 is not an integer"]),
     "unknown key beside type and args": (["arch.arg={}"], ["arch.arg: unknown key, did you mean 'args'?"]),
     "wrong type of value": (["trainer.epochs=three"], ['trainer.epochs: "three" is not an integer >= 1']),
     "a number for a flag": (["trainer.tensorboard=1"], ["trainer.tensorboard: 1 is not true or false"]),
     "no epochs": (["trainer.epochs=0"], ["trainer.epochs: 0 is not an integer >= 1"]),
     "a fraction of an epoch": (["trainer.save_period=0.5"], ["trainer.save_period: 0.5 is not an integer >= 1"]),
     "a section that is no object": (["trainer=5"], ["trainer: 5 is not an object"]),
-    "an object that is a name": (["optimizer=Adam"], ['optimizer: "Adam" is not {"type"']),
+    "an object that is a name": (["optimizer=Adam"], ['optimizer: "Adam" is not {"type": ..., "args": {...}}']),
     "an object without type": (['arch={"args": {}}'], ["arch.type: missing"]),
     "args that are no object": (["arch.args=[1]"], ["arch.args: [1] is not an object"]),
     "a name with a path in it": (["name=../x"], ['name: "../x" is not a folder\'s name']),
-    "a seed below 0": (["seed=-1"], ["seed: -1 is not an integer from 0"]),
-    "unknown model": ([f"arch.type={ARCH}x"], ["arch.type: ", "is unknown", f"did you mean '{ARCH}'?"]),
+    "a seed below 0": (["seed=-1"], ["seed: -1 is not an integer >= 0"]),
+    "unknown model": ([f"arch.type={ARCH}x"], ["arch.type: ", "is no BaseModel", f"did you mean '{ARCH}'?"]),
     "unknown loader": ([f"data_loader.type={LOADER}s"], ["data_loader.type: ", f"did you mean '{LOADER}'?"]),
-    "unknown optimizer": (["optimizer.type=Adamm"], ["is unknown, did you mean 'Adam", "torch.optim has", "SGD"]),
+    "unknown optimizer": (["optimizer.type=Adamm"], ["is no Optimizer", "did you mean 'Adam", "torch.optim has"]),
     "right name, wrong case": (["optimizer.type=sgd"], ["optimizer.type: ", "did you mean 'SGD'?"]),
     "unknown scheduler": (['lr_scheduler={"type": "StepLr"}'], ["lr_scheduler.type: ", "did you mean 'StepLR'?"]),
     "unknown loss": (["loss=cross_entropi"], ["loss.type: ", "did you mean 'cross_entropy'?"]),
@@ -50,7 +48,7 @@ SETTINGS = {
     "a metric twice": (['metrics=["accuracy", "accuracy"]'], ["metrics: 'accuracy' stands twice"]),
     "metrics that are no list": (["metrics=accuracy"], ['metrics: "accuracy" is not a list']),
     "unknown trainer": (["trainer.type=Trainr"], ["trainer.type: ", "did you mean 'Trainer'?"]),
-    "a type by its path": (["arch.type=os.system"], ['arch.type: "os.system" is unknown']),
+    "a type by its path": (["arch.type=os.system"], ['arch.type: "os.system" is no BaseModel']),
     "wrong constructor argument": (["optimizer.args.learning_rate=1"], ["learning_rate: unknown argument"]),
     "wrong argument of the loader": (["data_loader.args.suffle=true"], ["did you mean 'shuffle'?"]),
     "missing constructor argument": (['lr_scheduler={"type": "StepLR"}'], ["lr_scheduler.args.step_size: missing"]),
@@ -58,25 +56,28 @@ SETTINGS = {
     "negative learning rate": (["optimizer.args.lr=-1"], ["optimizer.args.lr: -1 is not a number >= 0"]),
     "an argument out of range": (["optimizer.args.weight_decay=-1"], ["optimizer: Invalid weight_decay value: -1"]),
     "monitor of an unknown metric": (["trainer.monitor=min val_los", "trainer.type=Trainer"], ["mean 'val_loss'?"]),
-    "monitor without a mode": (["trainer.monitor=val_loss"], ['"val_loss" is not "off", "min METRIC"']),
+    "monitor without a mode": (["trainer.monitor=val_loss"], ['"val_loss" is not off, min NAME or max NAME']),
     "monitor of validation without any": (["data_loader.args.validation_split=0", "trainer.monitor=min val_loss"],
                                          ["set validation_split"]),
-    "validation_split above 1": (["data_loader.args.validation_split=1.5"], ["1.5 is not a share from 0.0"]),
-    "validation_split below 0": (["data_loader.args.validation_split=-0.1"], ["-0.1 is not a share"]),
+    "validation_split above 1": (["data_loader.args.validation_split=1.5"], ["or a number >= 0 and < 1"]),
+    "validation_split below 0": (["data_loader.args.validation_split=-0.1"], ["-0.1 is not an integer >= 0"]),
     "validation_split of everything": (["data_loader.args.validation_split=1000000"], ["leaves no training sample"]),
     "batch_size 0": (["data_loader.args.batch_size=0"], ["data_loader.args.batch_size: 0 is not an integer >= 1"]),
     "no batch": (["data_loader.args.batch_size=1000000", "data_loader.args.drop_last=true"], ["has no batch"]),
     "negative workers": (["data_loader.args.num_workers=-1"], ["-1 is not an integer >= 0"]),
-    "what a config cannot describe": (["optimizer.type=LBFGS"], ["cannot be described by a config"]),
-    "a column of the log": (['metrics=["loss"]'], ["metrics.0.type: ", "is unknown"]),
+    "what a config cannot describe": (["optimizer.type=LBFGS"], ['"LBFGS" is no Optimizer that a config can name']),
+    "a column of the log": (['metrics=["loss"]'], ["metrics.0.type: ", "is no function"]),
     "the test split for training": (["data_loader.args.training=false"], ["training: unknown argument"]),
-    "too many threads": (["threads=100000"], ["threads: 100000 is not an integer from 1 to 1024"]),
+    "too many threads": (["threads=100000"], ["threads: 100000 is not an integer >= 1 and <= ", "(CPU cores) or null"]),
     "a scheduler without its monitor": (['lr_scheduler={"type": "ReduceLROnPlateau"}', "trainer.monitor=off"],
                                         ["ReduceLROnPlateau with mode 'min' needs a monitor"]),
+    "a home of nobody": (["trainer.save_dir=~nosuchuser/saved"], ['"~nosuchuser/saved" is not the path of a folder']),
+    "a folder that steers the terminal": (["trainer.save_dir=a\x1b[2J"], ["is not the path of a folder"]),
+    "a folder that is no UTF-8": (["trainer.save_dir=\udcff"], ["'utf-8' codec can't encode"]),
     "a setting that is none": (["trainer.epochs"], ["'trainer.epochs' is not KEY=VALUE"]),
-    "a setting of nowhere": (["optimzer.args.lr=1"], ["has no 'optimzer', did you mean 'optimizer'?"]),
-    "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: n_gpu is ", "which has no keys"]),
-    "a setting further inside a number": (["n_gpu.x.y=1"], ["n_gpu.x.y: n_gpu has no 'x'"]),
+    "a setting of nowhere": (["optimzer.args.lr=1"], ["nothing stands at 'optimzer', did you mean 'optimizer'?"]),
+    "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: nothing stands at 'x'"]),
+    "a setting further inside a number": (["n_gpu.x.y=1"], ["n_gpu.x.y: nothing stands at 'x'"]),
 }  # fmt: skip
 
 
@@ -123,6 +124,17 @@ def test_a_wrong_file_is_refused(refused, tmp_path, case):
     assert [p.name for p in tmp_path.iterdir()] == ([] if content is None else ["c.json"])
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [(".", ".: Is a directory"), ("\udcff.json", r"\udcff.json: no such file"), ("a\x1b[2J", r"a\x1b[2J: no such file"),
+     ("x" * 300, "File name too long"), ("~nosuchuser/c.json", "no such file")],
+)  # fmt: skip
+def test_a_path_that_is_no_config_is_one_line(refused, path, words):
+    message = refused("train", "-c", path)
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
 @pytest.mark.parametrize("run_id", ["a/b", "..", ".hidden", "", "a\\b", "x" * 101, "a\nb"])
 def test_a_run_id_is_one_folders_name(refused, run_id):
     assert "is not a folder's name" in refused("train", "-c", "config.json", "--run-id", run_id)
@@ -132,7 +144,6 @@ def test_the_command_line_itself(refused):
     assert "say what to train" in refused("train")
     assert "unknown: --epochs 3. A config is named by -c FILE" in refused("train", "-c", "config.json", "--epochs", "3")
     assert "-r/--resume" in refused("test")
-    assert "give one of them" in refused("train", "-r", "x", "--run-id", "y")
     assert "unknown device" in refused("train", "-c", "config.json", "-d", "tpu")
     assert "no such device" in refused("train", "-c", "config.json", "-d", "cuda:99")
 
@@ -140,7 +151,7 @@ def test_the_command_line_itself(refused):
 @pytest.mark.parametrize("command", ["train", "test"])
 def test_debug_shows_the_traceback_too(refused, tmp_path, command):
     arguments = ["-r", tmp_path / "none.pth"]
-    line = f"error: {tmp_path}/none.pth: no such checkpoint or run folder\n"
+    line = f"error: {tmp_path}/none.pth: no such checkpoint\n"
     assert refused(command, *arguments) == line
     message = refused(command, *arguments, "--debug")
     assert message.startswith("Traceback (most recent call last):") and "parse_config.py" in message
@@ -187,7 +198,7 @@ def test_a_wrong_resume_changes_nothing(refused, run_dir, tmp_path):
         assert f"{first} is missing; new.weight is not in the model" in refused(command, "-r", tmp_path / "other.pth")
         assert "holds no checkpoint" in refused(command, "-r", tmp_path)
     message = refused("train", "-r", best, "-s", "trainer.epoch=5")
-    assert "trainer.epoch: unknown key" in message
+    assert "trainer.epoch: unknown option" in message
     assert (contents(run_dir), contents(tmp_path)) == before
 
 

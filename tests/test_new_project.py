@@ -1,11 +1,15 @@
 """A copy made by new_project.py is a project: it trains, is tested, and passes its own tests."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import new_project
+from utils.config import catalog, complete, read_json
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -49,8 +53,7 @@ def test_every_example_can_be_copied(tmp_path, example):
     assert config == json.loads(example.read_text()) == json.loads((target / "configs" / example.name).read_text())
     code = (
         "from parse_config import *; c = ConfigParser(read_json(Path('config.json')))\n"
-        "for key in ('arch', 'data_loader'): catalog.definitions(OBJECTS[key].package)[c[key]['type']].load()\n"
-        "catalog.definitions('trainer')[c['trainer']['type']].load()"
+        "for key in ('arch', 'data_loader', 'trainer'): definitions(OBJECTS[key].package)[c[key]['type']].load()\n"
     )
     loaded = run("-c", code, cwd=target)
     assert loaded.returncode == 0, loaded.stderr
@@ -75,3 +78,25 @@ def test_wrong_requests_make_nothing(refused, tmp_path):
     assert "arch: missing" in refused("new_project", target, "--example", tmp_path / "c.json")
     assert "lies inside the template" in refused("new_project", PROJECT / "inside")
     assert not target.exists() and not (PROJECT / "inside").exists()
+
+
+def test_a_model_in_a_folder_of_its_own_is_copied_with_what_it_imports(tmp_path, monkeypatch):
+    for room in ("base", "data_loader", "model", "trainer"):
+        shutil.copytree(PROJECT / room, tmp_path / room)
+    sources = {
+        "model/vision/net.py": "from base import BaseModel\nfrom .block import Block\nclass Net(BaseModel): ...\n",
+        "model/vision/block.py": "class Block: ...\n",
+        "tests/model/vision/test_net.py": "",
+    }
+    for path, source in sources.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(source)
+    monkeypatch.setattr(catalog, "PROJECT", tmp_path)
+    monkeypatch.setattr(new_project, "PROJECT", tmp_path)
+    catalog.definitions.cache_clear()
+    try:
+        config = complete(read_json(PROJECT / "config.json") | {"arch": {"type": "Net"}})
+        found = {path.relative_to(tmp_path).as_posix() for path in new_project.needed_by(config)}
+    finally:
+        catalog.definitions.cache_clear()
+    assert found >= sources.keys() and "model/mlp.py" not in found

@@ -1,5 +1,7 @@
 import copy
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parse_config import ConfigParser
-from utils.config import apply_settings, catalog, complete, find_faults, parse_json, read_json
+from parse_config import ConfigParser, parse_args
+from utils.config import apply_settings, catalog, complete, definitions, find_faults, parse_json, read_json
 from utils.errors import ConfigError, UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -23,9 +25,14 @@ def project_file(tmp_path, monkeypatch):
     for room in ("base", "data_loader", "model", "trainer"):
         shutil.copytree(PROJECT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(catalog, "PROJECT", tmp_path)
-    catalog.definitions.cache_clear()
-    yield lambda path, source: (tmp_path / path).write_text(source)
-    catalog.definitions.cache_clear()
+    definitions.cache_clear()
+
+    def write(path: str, source: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(source)
+
+    yield write
+    definitions.cache_clear()
 
 
 def changed(*settings: str) -> dict:
@@ -80,8 +87,24 @@ def test_only_the_essential_keys_have_no_default():
         rest = {other: value for other, value in config.items() if other != key}
         assert [fault.split(":")[0] for fault in find_faults(complete(rest))] == [key]
     assert find_faults(complete(config | {"trainer": {}})) == [
-        "trainer.epochs: missing; it needs an integer >= 1 and at most 10,000,000"
+        "trainer.epochs: missing; it needs an integer >= 1 and <= 10,000,000"
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("trainer=5", "trainer: 5 is not an object"),
+        ("trainer.args=5", "trainer.args: 5 is not an object"),
+        ("trainer.type=5", "trainer.type: 5 is not a name"),
+        ("metrics=5", "metrics: 5 is not a list of names"),
+        ("metrics=[5]", "metrics: [5] is not a list of names"),
+        ("loss=5", 'loss: 5 is not a name or {"type": ..., "args": {...}}'),
+        ("optimizer=null", 'optimizer: null is not {"type": ..., "args": {...}}'),
+    ],
+)
+def test_a_fault_is_told_once(setting, fault):
+    assert find_faults(complete(changed("trainer.monitor=off", setting))) == [fault]
 
 
 def test_completing_leaves_the_given_config_alone():
@@ -199,9 +222,9 @@ def test_all_faults_are_reported_at_once():
     assert lines[0] == "my.json has 4 faults:"
     assert [line.split(":")[0].strip() for line in lines[1:]] == [
         "trainer.epoch",
+        "data_loader.args.batch_size",
         "optimizer.type",
         "loss.type",
-        "data_loader.args.batch_size",
     ]
 
 
@@ -222,6 +245,93 @@ def test_a_loader_must_take_the_flag_for_the_test_split_itself(project_file):
                  "        super().__init__(None, batch_size, **options)\n")  # fmt: skip
     faults = find_faults(complete(changed('data_loader={"type": "NoTest", "args": {"batch_size": 1}}')))
     assert faults == ["data_loader.type: NoTest must take `training` (False: the test split) and hand it on"]
+
+
+def test_a_new_option_of_the_trainer_is_one_parameter(project_file):
+    source = (PROJECT / "trainer/trainer.py").read_text()
+    option = '        mixup: Annotated[float, ">= 0", "< 1"] = 0.25,\n'
+    project_file(
+        "trainer/trainer.py", source.replace("        **options: Any,\n", f"{option}        **options: Any,\n", 1)
+    )
+    assert complete(CONFIG)["trainer"]["mixup"] == 0.25
+    faults = find_faults(complete(changed("trainer.mixup=1", "trainer.mixu=0")))
+    assert faults[0].startswith("trainer.mixu: unknown option of Trainer, did you mean 'mixup'?")
+    assert faults[1:] == ["trainer.mixup: 1 is not a number >= 0 and < 1"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "accepted"),
+    [
+        (["epochs=10000000"], ["epochs=0", "epochs=10000001", "epochs=2.5"], "an integer >= 1 and <= 10,000,000"),
+        (["monitor=off", "monitor=min val_loss"], ["monitor=mean loss", "monitor=null"], "off, min NAME or max NAME"),
+        (["early_stop=0"], ["early_stop=-1"], "an integer >= 0"),
+        (["save_every_steps=0"], ["save_every_steps=true"], "an integer >= 0"),
+        (["keep_last=1", "keep_last=null"], ["keep_last=0"], "an integer >= 1 or null"),
+        (["schedule_per=step"], ["schedule_per=batch"], '"epoch" or "step"'),
+        (["amp=fp16", "amp=null"], ["amp=half"], '"bf16" or "fp16" or null'),
+        (["clip_grad_norm=1", "clip_grad_norm=0.5"], ["clip_grad_norm=0"], "a number > 0 or null"),
+        (["ema=0.999"], ["ema=0", "ema=1"], "a number > 0 and < 1 or null"),
+        (["on_nan=skip"], ["on_nan=go on"], '"stop" or "skip"'),
+        (["tensorboard=false"], ["tensorboard=null", "tensorboard=1"], "true or false"),
+    ],
+)  # fmt: skip
+def test_the_trainers_options_have_the_ranges_of_its_signature(right, wrong, accepted):
+    for setting in right:
+        assert find_faults(complete(changed(f"trainer.{setting}"))) == []
+    for setting in wrong:
+        [fault] = find_faults(complete(changed(f"trainer.{setting}")))
+        assert fault.startswith(f"trainer.{setting.partition('=')[0]}: ") and fault.endswith(f" is not {accepted}")
+
+
+def test_a_class_in_a_folder_of_a_room_is_found(project_file):
+    project_file(
+        "model/vision/net.py",
+        "from base import BaseModel\nclass Net(BaseModel):\n    def __init__(self, n: int): ...\n",
+    )
+    assert find_faults(complete(changed('arch={"type": "Net", "args": {"n": 1}}'))) == []
+    assert definitions("model")["Net"].module == "model.vision.net"
+
+
+def test_a_file_that_is_no_python_is_one_line(project_file, refused):
+    project_file("model/mine.py", "class Net(\n")
+    assert re.fullmatch(r"error: .*model/mine.py:1: not valid Python: .*\n", refused("train", "-c", "config.json"))
+
+
+def test_a_config_that_is_not_trusted_compiles_nothing_unless_told_to():
+    own, strange = (ConfigParser(changed("trainer.compile=true"), trusted=trusted) for trusted in (True, False))
+    assert own["trainer"]["compile"] is True and own.notes == []
+    assert strange["trainer"]["compile"] is False
+    assert strange.notes == ["trainer.compile is off: it runs a compiler; name your own config with -c"]
+    told = ConfigParser(changed("trainer.compile=true"), trusted=False, settings=["trainer.compile=true"])
+    assert told["trainer"]["compile"] is True
+
+
+def test_more_threads_than_cores_are_a_fault_but_not_of_a_checkpoint_from_a_bigger_machine():
+    n_cores = os.cpu_count()
+    with pytest.raises(
+        ConfigError, match=rf"threads: {n_cores + 1} is not an integer >= 1 and <= {n_cores} \(CPU cores\)"
+    ):
+        ConfigParser(changed(f"threads={n_cores + 1}"))
+    config = ConfigParser(changed(f"threads={n_cores + 1}"), trusted=False)
+    assert config["threads"] == n_cores
+    assert config.notes == [f"threads is {n_cores}: this machine has no more CPU cores"]
+    with pytest.raises(ConfigError):
+        ConfigParser(CONFIG, trusted=False, settings=[f"threads={n_cores + 1}"])
+
+
+def test_a_trained_model_is_built_and_loaded():
+    import torch
+
+    config = ConfigParser(CONFIG)
+    weights, ema = (config.init_obj("arch").state_dict() for _ in range(2))
+    model = config.trained_model({"model": weights, "ema": ema})
+    assert not model.training
+    assert all(torch.equal(weight, ema[name]) for name, weight in model.state_dict().items())
+
+
+def test_a_checkpoint_can_be_gone_on_with_under_a_new_name():
+    args = parse_args("train", ["-r", "run", "--run-id", "new"])
+    assert (args.resume, args.run_id) == (Path("run"), "new")
 
 
 def test_two_classes_of_one_name_are_a_fault(project_file):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parse_config import ConfigParser
-from utils.config import KEYS, OBJECTS, apply_settings, read_json
+from utils.config import TOP, apply_settings, read_json, trainer_keys
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -78,9 +78,13 @@ def test_the_config_shown_is_right():
     ConfigParser(json.loads(config))
 
 
-def test_every_key_is_explained():
-    for key in [*KEYS, *OBJECTS]:
-        assert f"`{key}`" in README, key
+def test_every_key_is_explained_with_its_default():
+    rows = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| `")]
+    shown = {key: default for keys, *_, default in rows for key in re.findall(r"`([\w.]+)`", keys)}
+    shown |= {"trainer": "{}", "trainer.type": "Trainer", "trainer.args": "{}"}  # two in one row
+    for path, key in (TOP | {f"trainer.{name}": key for name, key in trainer_keys().items()}).items():
+        default = json.dumps(key.default, default=lambda required: "needed")
+        assert shown[path].strip("`") == default.strip('"'), path
 
 
 def test_the_message_shown_is_the_message():

@@ -44,16 +44,14 @@ def main(argv: list[str] | None = None) -> None:
     if not args.resume.exists():
         raise UserError(f"{args.resume}: no such checkpoint or run folder")
 
-    from utils.checkpoint import load_model, open_checkpoint, trained_weights
+    from utils.checkpoint import open_checkpoint
     from utils.files import write_atomically
     from utils.seed import seed_everything
 
     path, checkpoint = open_checkpoint(args.resume, prefer_best=True)
-    config = ConfigParser(checkpoint["config"], where=str(path), may_download=False)
+    config = ConfigParser(checkpoint["config"], where=str(path), trusted=False)
     seed_everything(config["seed"])
-    model = config.init_obj("arch")
-    load_model(model, trained_weights(checkpoint))
-    model.eval()
+    model = config.trained_model(checkpoint)
 
     output = args.output or path.with_suffix(chosen.suffix)
     if output.resolve() == path.resolve():

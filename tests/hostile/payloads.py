@@ -127,7 +127,7 @@ CONFIG = {
     "no sections": ("trainer", None, "trainer: null is not an object"),
     "epochs without end": ("trainer.epochs", 2**62, "trainer.epochs"),
     "a million workers": ("data_loader.args.num_workers", 10**6, "num_workers"),
-    "a million threads": ("threads", 10**6, "threads"),
+    "less than no threads": ("threads", -(10**6), "threads"),
     "a model of 400 TB": ("arch.args.sizes", [64, 10**8, 10**6, 10], "allocate memory"),
     "a model of 2^80 weights": ("arch.args.sizes", [64, 2**40, 2**40, 10], "RuntimeError"),
     "a layer below zero": ("arch.args.sizes", [64, -5, 10], "sizes"),

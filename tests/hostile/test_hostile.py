@@ -65,7 +65,7 @@ def test_a_config_out_of_a_checkpoint_downloads_nothing(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="Error downloading"):
         ConfigParser(CONFIG | {"data_loader": loader}).init_obj("data_loader")
     with pytest.raises(ConfigError, match=r"Dataset not found.*name the config too: -c CONFIG"):
-        ConfigParser(CONFIG | {"data_loader": loader}, may_download=False).init_obj("data_loader")
+        ConfigParser(CONFIG | {"data_loader": loader}, trusted=False).init_obj("data_loader")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -102,4 +102,4 @@ def test_what_it_cannot_do_is_refused():
     with pytest.raises(ConfigError) as error:
         ConfigParser(config)
     for key in ("trainer.amp", "trainer.accumulate"):
-        assert f"{key}: GanTrainer does not take it" in str(error.value)
+        assert f"{key}: unknown option of GanTrainer" in str(error.value)

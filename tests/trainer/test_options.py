@@ -679,9 +679,9 @@ def test_an_option_that_a_trainer_does_not_take_is_refused():
     with pytest.raises(ConfigError) as error:
         ConfigParser(config_with(**settings))
     for key in ("trainer.amp", "trainer.on_nan"):
-        assert f"{key}: ManualGradientTrainer does not take it" in str(error.value)
-    assert "ema" not in str(error.value)
-    ConfigParser(config_with(type="ManualGradientTrainer", amp=None, ema=0.9))
+        assert f"{key}: unknown option of ManualGradientTrainer" in str(error.value)
+    assert "trainer.ema" not in str(error.value)
+    assert "amp" not in ConfigParser(config_with(type="ManualGradientTrainer", ema=0.9))["trainer"]
 
 
 OWN_TRAINER = '''
@@ -715,7 +715,7 @@ def test_a_trainer_of_ones_own_from_the_base_is_handed_only_what_it_knows(tmp_pa
     monkeypatch.syspath_prepend(tmp_path)
     catalog.definitions.cache_clear()
     try:
-        with pytest.raises(ConfigError, match=r"trainer\.amp: CountingTrainer does not take it"):
+        with pytest.raises(ConfigError, match=r"trainer\.amp: unknown option of CountingTrainer"):
             ConfigParser(config_with(type="CountingTrainer", amp="bf16"))
         parser = ConfigParser(config_with(type="CountingTrainer", epochs=2, monitor="min loss", warmup_steps=3))
         model = nn.Linear(1, 1)

@@ -1,37 +1,9 @@
 """What a config may say: its keys, the code it names, its text. Imports no torch, so that a fault is told at once."""
 
-from utils.config import catalog
-from utils.config.check import complete, find_faults
-from utils.config.keys import (
-    FOLDER_NAME,
-    KEYS,
-    MAX_EPOCHS,
-    MAX_THREADS,
-    NOT_FOR_TRAINER,
-    OBJECTS,
-    TRAINER,
-    Object,
-    check_options,
-    is_folder_name,
-)
+from utils.config.catalog import definitions
+from utils.config.check import checked, complete, find_faults
+from utils.config.keys import OBJECTS, RUN_KEYS, TOP, has_form, trainer_keys
 from utils.config.text import apply_settings, as_json, parse_json, read_json
 
-__all__ = [
-    "FOLDER_NAME",
-    "KEYS",
-    "MAX_EPOCHS",
-    "MAX_THREADS",
-    "NOT_FOR_TRAINER",
-    "OBJECTS",
-    "TRAINER",
-    "Object",
-    "apply_settings",
-    "as_json",
-    "catalog",
-    "check_options",
-    "complete",
-    "find_faults",
-    "is_folder_name",
-    "parse_json",
-    "read_json",
-]
+__all__ = ["OBJECTS", "RUN_KEYS", "TOP", "apply_settings", "as_json", "checked", "complete", "definitions",
+           "find_faults", "has_form", "parse_json", "read_json", "trainer_keys"]  # fmt: skip

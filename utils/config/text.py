@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,27 +15,23 @@ MAX_DEPTH = 32
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON. Raises ValueError.
-
-    Refuses also duplicate keys, NaN, numbers that a float64 or an int64 cannot hold, text that UTF-8 cannot, and what
-    no config needs: more than a million characters, or more than 32 levels.
-    """
+    """Strict JSON. Raises ValueError, also for what Python would take: see below."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) < len(pairs):
-            repeated = min(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            raise ValueError(f"the key {repeated[:60]!r} stands twice in one object")
+        [(key, count)] = Counter(key for key, _ in pairs).most_common(1) or [("", 0)]
+        if count > 1:
+            raise ValueError(f"the key {key[:60]!r} stands twice in one object")
         return dict(pairs)
 
-    def finite(text: str) -> float:
-        if not math.isfinite(float(text)):
-            raise ValueError(f"{text[:60]} is not a finite number")
-        return float(text)
+    def finite(number: str) -> float:
+        if not math.isfinite(float(number)):
+            raise ValueError(f"{number[:60]} is not a finite number")
+        return float(number)
 
-    def small(text: str) -> int:
-        if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
-            raise ValueError(f"{text[:20]}, of {len(text)} digits, does not fit into 64 bits")
-        return int(text)
+    def small(digits: str) -> int:
+        if not -(2**63) <= int(digits) < 2**63:
+            raise ValueError(f"{digits[:20]}, of {len(digits)} digits, does not fit into 64 bits")
+        return int(digits)
 
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"longer than {MAX_CHARACTERS:,} characters")
@@ -44,9 +39,9 @@ def parse_json(text: str) -> Any:
         value = json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite, parse_int=small)
         if _depth(value) > MAX_DEPTH:
             raise RecursionError
-        json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
     return value
 
 
@@ -57,24 +52,24 @@ def _depth(value: Any) -> int:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a config file; a fault is a ConfigError with file, line and column."""
+    where, fault = str(path), "a config is a JSON object: { ... }"
     try:
         with path.open(encoding="utf-8-sig") as file:
             config = parse_json(file.read(MAX_CHARACTERS + 1))
+        if isinstance(config, dict):
+            return config
     except FileNotFoundError:
-        nearest = did_you_mean(path.name, [p.name for p in path.parent.glob("*.json")])
-        raise ConfigError(str(path), [f"no such file{nearest}"]) from None
+        fault = "no such file" + did_you_mean(path.name, [p.name for p in path.parent.glob("*.json")])
     except OSError as error:
-        raise ConfigError(str(path), [error.strerror or str(error)]) from None
+        fault = error.strerror or str(error)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}:{error.colno}", [f"not valid JSON: {error.msg}"]) from None
+        where, fault = f"{path}:{error.lineno}:{error.colno}", f"not valid JSON: {error.msg}"
     except ValueError as error:
-        raise ConfigError(str(path), [f"not valid JSON: {error}"]) from None
-    if not isinstance(config, dict):
-        raise ConfigError(str(path), ["a config is a JSON object: { ... }"])
-    return config
+        fault = f"not valid JSON: {error}"
+    raise ConfigError(where, [fault])
 
 
-def as_json(config: dict[str, Any], where: str) -> dict[str, Any]:
+def as_json(config: Any, where: str) -> dict[str, Any]:
     """A copy of a config that did not come out of a JSON file, held to the same rules."""
     try:
         return parse_json(json.dumps(config))
@@ -92,31 +87,18 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
             value = parse_json(text)
         except ValueError:
             value = text
-        _set(config, path, value)
+        *parents, last = path.split(".")
+        place: Any = config
+        for key in parents:
+            place = place[_key(place, key, path, may_be_new=key in ("args", "trainer"))]
+        place[_key(place, last, path, may_be_new=True)] = value
 
 
-def _set(config: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    place: Any = config
-    for depth, key in enumerate(parents):
-        if isinstance(place, dict) and key in ("args", "trainer"):
-            place.setdefault(key, {})
-        place = _step(place, key, parents[:depth], path)
-    if isinstance(place, list):
-        _step(place, last, parents, path)
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
-    else:
-        raise ConfigError("-s", [f"{path}: {'.'.join(parents)} is {json.dumps(place)}, which has no keys"])
-
-
-def _step(place: Any, key: str, parents: list[str], path: str) -> Any:
-    if isinstance(place, dict) and key in place:
-        return place[key]
-    if isinstance(place, list) and re.fullmatch("[0-9]{1,9}", key) and int(key) < len(place):
-        return place[int(key)]
-    where = ".".join(parents) or "the config"
-    known = place if isinstance(place, dict) else range(len(place)) if isinstance(place, list) else ()
-    nearest = did_you_mean(key, map(str, known))
-    raise ConfigError("-s", [f"{path}: {where} has no {key!r}{nearest}"])
+def _key(place: Any, name: str, path: str, may_be_new: bool) -> str | int:
+    """`name` as a key of a dict, or an index of a list. Raises ConfigError if there is no such place."""
+    if isinstance(place, dict) and may_be_new:
+        place.setdefault(name, {})
+    known = place if isinstance(place, dict) else [str(i) for i in range(len(place))] if isinstance(place, list) else ()
+    if name not in known:
+        raise ConfigError("-s", [f"{path}: nothing stands at {name!r}{did_you_mean(name, known)}"])
+    return int(name) if isinstance(place, list) else name

@@ -1,17 +1,11 @@
-import ast
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from utils.config import catalog
-from utils.config.catalog import accepts, definitions
-
-
-def annotation(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
+from utils.config import catalog, definitions
+from utils.config.catalog import REQUIRED, Parameter
+from utils.errors import UserError
 
 
 def test_what_torch_exports_is_found_without_importing_it():
@@ -30,8 +24,10 @@ def test_parameters_are_those_of_the_real_signature(name):
     found = definitions("torch.optim")[name]
     real = inspect.signature(found.load()).parameters
     parameters, is_open = found.parameters
-    assert [p.name for p in parameters] == list(real)
-    assert [p.required for p in parameters] == [p.default is inspect.Parameter.empty for p in real.values()]
+    assert list(parameters) == list(real)
+    for name, parameter in parameters.items():
+        assert (parameter.default is REQUIRED) == (real[name].default is inspect.Parameter.empty)
+        assert parameter.default in (REQUIRED, ..., real[name].default)
     assert not is_open
 
 
@@ -55,9 +51,11 @@ def test_keyword_arguments_stand_for_what_the_base_class_leaves_open(package):
     found = definitions("shapes")
     for name in ("Child", "Heir"):
         parameters, is_open = found[name].parameters
-        assert [(p.name, p.required) for p in parameters] == [("width", True), ("size", True), ("color", False)]
+        assert list(parameters) == ["width", "size", "color"]
+        assert parameters["size"] == Parameter("int", package="shapes")
+        assert parameters["color"].default == "red"
         assert not is_open
-    assert found["Dark"].parameters == ([], True)
+    assert found["Dark"].parameters == ({}, True)
     assert found["Heir"].is_a("Base") and not found["Base"].is_a("Heir")
 
 
@@ -68,45 +66,23 @@ def test_private_nested_and_dunder_names_are_not_found(package):
 
 def test_looking_up_runs_nothing(package):
     (package / "trap.py").write_text("raise SystemExit('imported')\nclass Trap:\n    def __init__(self, a): ...\n")
-    assert [p.name for p in definitions("shapes")["Trap"].parameters[0]] == ["a"]
+    assert list(definitions("shapes")["Trap"].parameters[0]) == ["a"]
 
 
 def test_a_class_named_like_its_base_ends_the_search(package):
     (package / "a.py").write_text("import torch\nclass Adam(torch.optim.Adam): ...\n")
-    assert definitions("shapes")["Adam"].parameters == ([], True)
+    assert definitions("shapes")["Adam"].parameters == ({}, True)
 
 
-@pytest.mark.parametrize(
-    ("text", "right", "wrong"),
-    [
-        ("int", [0, -3], [1.0, "1", True, None, []]),
-        ("float", [0, 1.5], ["1", False, None]),
-        ("bool", [True], [0, 1, "true"]),
-        ("str | None", ["a", None], [1]),
-        ("Optional[int]", [None, 2], ["2"]),
-        ("Union[float, Tensor]", [0.1], ["0.1"]),
-        ("list[int]", [[], [1, 2]], [[1, "a"], 3, {}]),
-        ("tuple[float, float]", [[0.9, 1]], [[0.9], [1, 2, 3], ["a", "b"]]),
-        ("tuple[int, ...]", [[1, 2, 3]], ["123"]),
-        ("Literal['min', 'max']", ["min"], ["mean", 1]),
-        ("dict[str, int]", [{"a": 1}], [[]]),
-        ("Callable[[int], float]", [], ["f", 1, None]),
-        ("torch.Tensor", [], [1.0, [1.0]]),
-        ("'int'", [1], ["1"]),
-        ("SomethingElse", [1, "a", None], []),
-    ],
-)
-def test_annotations(text, right, wrong):
-    assert all(accepts(annotation(text), value) for value in right)
-    assert not any(accepts(annotation(text), value) for value in wrong)
+def test_folders_in_a_package_are_searched_but_not_hidden_ones(package):
+    for folder in ("round/thick", ".checkpoints", "__pycache__"):
+        (package / folder).mkdir(parents=True)
+        (package / folder / "a.py").write_text(f"class In{len(folder)}: ...\n")
+    found = definitions("shapes")
+    assert {name: definition.module for name, definition in found.items()} == {"In11": "shapes.round.thick.a"}
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
-@given(json_values)
-def test_optional_adds_null_and_nothing_else(value):
-    assert accepts(annotation("list[int] | None"), value) == (accepts(annotation("list[int]"), value) or value is None)
+def test_a_file_that_is_no_python_is_named_with_the_line(package):
+    (package / "a.py").write_text("class Right: ...\n\nclass Wrong:\n    def f(:\n")
+    with pytest.raises(UserError, match=r"shapes/a\.py:4: not valid Python: invalid syntax"):
+        definitions("shapes")
