@@ -85,6 +85,8 @@ class ConfigParser:
             from utils.checkpoint import open_checkpoint  # imports torch
 
             resume, checkpoint = open_checkpoint(args.resume, prefer_best=command == "test")
+        if command == "train" and args.run_id and not args.config:  # a stranger's config does not say where that goes
+            args.set.insert(0, "trainer.save_dir=saved/")
         config = read_json(args.config) if args.config else checkpoint["config"]
         parser = cls(config, str(args.config or resume), trusted=args.config is not None, settings=args.set)
         parser.args, parser.resume, parser.checkpoint = args, resume, checkpoint or None

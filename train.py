@@ -71,7 +71,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
         report_data(trainer.data_loader)
         trainer.train(run_dir, on_epoch)
     except Exception:
-        if is_new and trainer.step == 0:  # nothing was trained: the next try may have the name
+        if is_new and trainer.step == 0 and not any(run_dir.glob("*.pth")):  # the next try may have the name
             remove_run_dir(run_dir)
         raise
 

@@ -207,11 +207,11 @@ def test_a_wrong_resume_changes_nothing(refused, run_dir, tmp_path):
     [
         (
             "arch.args.sizes=[64, 10, 5]",
-            r"loss: cross_entropy .* output, \[32, 5\], with the target, \[32\]: Target \d",
+            r"loss: cross_entropy .* output, \[32, 5\] float32, with the target, \[32\] int64: Target \d",
         ),
         ("arch.args.sizes=[64, 10, 1]", r"loss: cross_entropy .* \[32, 1\].*one class"),
-        ("loss=mse_loss", r"loss: mse_loss .* \[32, 10\], with the target, \[32\]: they must have the same shape"),
-        ('metrics=["r2_score"]', r"metrics: r2_score .* \[32, 10\], with the target, \[32\]"),
+        ("loss=mse_loss", r"loss: mse_loss .* \[32, 10\] float32, with the target, \[32\] int64: they must have the same shape"),
+        ('metrics=["r2_score"]', r"metrics: r2_score .* \[32, 10\] float32, with the target, \[32\] int64"),
         ("loss.args.label_smoothing=5", "loss: cross_entropy .*label_smoothing must be between"),
     ],
 )
@@ -240,17 +240,11 @@ def test_a_trainer_that_counts_no_steps_keeps_its_checkpoints_when_it_fails(offl
     assert [json.loads(line)["lr"] > 0 for line in (run_dir / "metrics.jsonl").read_text().splitlines()] == [True, True]
 
 
-def test_a_check_compiles_and_leaves_the_number_of_threads(offline, monkeypatch, tmp_path):
-    compiled, before = [], torch.get_num_threads()
-    monkeypatch.setattr("utils.loop.compilation.Compilation.compile", lambda self: compiled.append(self))
-    torch.set_num_threads(2)
-    settings = ["trainer.compile=true", "threads=null", f"trainer.save_dir={tmp_path}"]
-    try:
-        train_main(["-c", "config.json", "--check", "-s", *settings, *offline])
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    assert len(compiled) == 1
+def test_a_check_compiles(offline, monkeypatch, tmp_path):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled.append(options))
+    train_main(["-c", "config.json", "--check", "-s", "trainer.compile=true", f"trainer.save_dir={tmp_path}", *offline])
+    assert compiled == [{"dynamic": False}]
 
 
 def test_a_run_that_fails_later_keeps_what_it_has(refused, run_dir):

@@ -164,6 +164,7 @@ def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_lo
     straight = train("config.json", *settings, run_id="straight")
     damaged = train("config.json", *settings, run_id="damaged")
     (damaged / "checkpoint-last.pth").write_bytes(b"")
+    (damaged / "model_best.pth").write_bytes(b"PK")
     (damaged / "checkpoint-epoch3.pth").write_bytes((damaged / "checkpoint-epoch3.pth").read_bytes()[:-100])
     (damaged / "train.log").unlink()
     resume(damaged)
@@ -175,8 +176,9 @@ def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_lo
 def test_a_run_under_way_cannot_be_resumed_by_a_second_process(train, offline, tmp_path):
     run_dir = train("config.json", "trainer.epochs=1", *offline)
     (run_dir / ".lock").unlink()  # this process holds it
-    code = "import sys; from pathlib import Path; from logger.run_dir import lock_run_dir\n" \
-           "lock_run_dir(Path(sys.argv[1])); print('locked', flush=True); sys.stdin.read()"  # fmt: skip
+    code = "import sys; from pathlib import Path; from logger.run_dir import open_run_dir; from utils.checkpoint " \
+           "import open_checkpoint; run_dir = Path(sys.argv[1]); open_run_dir(run_dir, open_checkpoint(run_dir)[1]); " \
+           "print('locked', flush=True); sys.stdin.read()"  # fmt: skip
     other = subprocess.Popen([sys.executable, "-c", code, str(run_dir)], stdin=-1, stdout=-1, text=True)
     assert other.stdout.readline() == "locked\n"
     before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}

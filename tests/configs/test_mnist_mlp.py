@@ -38,10 +38,12 @@ def test_the_plain_loop_gives_the_same_losses_and_weights(train, read_metrics, d
             total += loss.item() * len(batch)
         losses.append(total / len(images))
 
-    assert [record["loss"] for record in read_metrics(run_dir)] == pytest.approx(losses, rel=1e-6)
+    # fused or not, each step rounds otherwise: by at most half a unit in the last place of weights below 0.5
+    rounding = EPOCHS * len(sampler) / 32 * torch.finfo(torch.float32).eps / 4
+    assert [record["loss"] for record in read_metrics(run_dir)] == pytest.approx(losses, rel=rounding)
     trained = load_checkpoint(run_dir / "checkpoint-last.pth")["model"].values()
     for own, theirs in zip(trained, model.state_dict().values(), strict=True):
-        torch.testing.assert_close(own, theirs, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(own, theirs, rtol=0, atol=rounding)
 
 
 def test_it_learns(train, evaluate, fake_mnist):

@@ -68,7 +68,7 @@ def test_weights_that_do_not_fit_are_refused_with_the_cause(weights, tmp_path):
     torch.save(models.resnet18, tmp_path / "code.pth")  # a pickled function: only weights_only=False would load it
     for name, message in {
         "shape.pth": r"bn1\.bias is missing; conv1\.weight is \[32, 3, 7, 7\], the model's is \[64, 3, 7, 7\]",
-        "text.pth": "cannot be loaded safely",
+        "text.pth": "is damaged or not a checkpoint",
         "list.pth": "is not a state_dict",
         "code.pth": "cannot be loaded safely",
         "gone.pth": r"no such file.*arch\.args\.weights=null",

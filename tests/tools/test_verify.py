@@ -87,7 +87,7 @@ def test_a_model_that_is_not_repeatable_is_found_out(run_dir, run_verify, monkey
     monkeypatch.setattr(MLP, "forward", lambda self, x: forward(self, x) * (1 + os.urandom(1)[0] / 256))
     code, out, _ = run_verify(run_dir)
     assert code == 1
-    assert "5 steps from it, trained twice: NOT the same, first in model.layers.1.weight" in out
+    assert "5 steps from it, trained twice: NOT the same, first in " in out
 
 
 def test_a_run_that_is_not_done_is_replayed_over_the_ends_of_its_epochs(run_dir, run_verify):
