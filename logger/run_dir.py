@@ -1,5 +1,6 @@
 """The folder of a run: made when the run starts, and never shared by two runs."""
 
+import itertools
 import json
 import logging
 import os
@@ -23,8 +24,11 @@ except ImportError:  # Windows: nothing is locked
     fcntl = None
 
 PROJECT = Path(__file__).resolve().parent.parent
+FILES = (".lock", "config.json", "environment.json", "metrics.jsonl", "train.log")  # of a run, that are added to
+FOLDERS = ("tensorboard", "figures")
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
 logger = logging.getLogger(__name__)
+_made: set[Path] = set()  # by this very process
 _locks: dict[Path, IO[str]] = {}  # held open: closing one gives its lock back
 
 
@@ -35,8 +39,7 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
     """
     parent = save_dir / name
     now = datetime.now().strftime("%Y%m%d_%H%M%S")
-    attempt = 1
-    while True:  # mkdir is atomic: of two processes only one makes the folder
+    for attempt in itertools.count(1):  # mkdir is atomic: of two processes only one makes the folder
         run_dir = parent / (run_id or (now if attempt == 1 else f"{now}-{attempt}"))
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -46,17 +49,20 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
             if run_id is not None:
                 holds = "go on with it by -r, or" if any(run_dir.glob("*.pth")) else "delete it, or"
                 raise UserError(f"--run-id {run_id}: {run_dir} exists; {holds} name another") from None
-            attempt += 1
         except OSError as error:
             raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
+    _made.add(run_dir)
     _lock(run_dir)
     return run_dir
 
 
 def remove_run_dir(run_dir: Path) -> None:
-    """Delete a folder that this process has made."""
+    """Delete a folder that `create_run_dir` has made in this process; no other one is ever deleted."""
+    _made.remove(run_dir)
     shutil.rmtree(run_dir, ignore_errors=True)
-    _locks.pop(run_dir.resolve()).close()
+    lock = _locks.pop(run_dir.resolve(), None)
+    if lock is not None:
+        lock.close()
 
 
 def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
@@ -65,12 +71,13 @@ def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
     Raises UserError, with nothing changed, if it is not the checkpoint's folder, if another process trains there, or if
     what will be added to is no file of its own: a stranger's run folder could lead the log, by a link, into any file.
     """
-    for name in (".lock", "config.json", "environment.json", "metrics.jsonl", "train.log", "tensorboard"):
+    for name in (*FILES, *FOLDERS):
         path = run_dir / name
-        is_right = path.is_dir() if name == "tensorboard" else path.is_file()
+        is_right = path.is_dir() if name in FOLDERS else path.is_file()
         if path.is_symlink() or (path.exists() and not is_right):
             raise UserError(f"{path} is a link, or not the kind of file it should be; remove it to go on")
-    if run_mark(run_dir) is None or run_mark(run_dir) != checkpoint.get("run"):
+    mark = run_mark(run_dir)
+    if mark is None or mark != checkpoint.get("run"):
         raise UserError(f"{run_dir} is not the folder of this checkpoint's run; go on in a new one with --run-id NAME")
     metrics = run_dir / "metrics.jsonl"
     if not metrics.exists():
@@ -108,7 +115,7 @@ def _lock(run_dir: Path) -> None:
 
 
 def record_environment(run_dir: Path, device: str) -> None:
-    """Write environment.json: what a run depends on beside its config. A resumed run adds what was different then."""
+    """Write environment.json: what a run depends on beside its config. A resumed run adds what is different now."""
     environment = _read_environment(run_dir)
     now = {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -130,21 +137,21 @@ def record_environment(run_dir: Path, device: str) -> None:
 
 def run_mark(run_dir: Path) -> str | None:
     """What a run's folder and its checkpoints have in common, and those of no other run; None of another folder."""
-    environment = _read_environment(run_dir)
-    return None if environment is None else environment.get("run")
+    mark = (_read_environment(run_dir) or {}).get("run")
+    return mark if isinstance(mark, str) else None
 
 
 def _read_environment(run_dir: Path) -> dict[str, Any] | None:
     path = run_dir / "environment.json"
+    if not path.exists():
+        return None
     try:
         environment = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(environment, dict) and isinstance(environment.get("resumed", []), list):
-            return environment
-    except FileNotFoundError:
-        return None
     except (OSError, RecursionError, ValueError):
-        pass
-    raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME")
+        environment = None
+    if not isinstance(environment, dict) or not isinstance(environment.get("resumed", []), list):
+        raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME")
+    return environment
 
 
 def _git(*arguments: str) -> str | None:

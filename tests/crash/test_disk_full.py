@@ -16,6 +16,7 @@ from torch import nn
 
 from base import BaseDataLoader, InMemoryDataset
 from logger.run_log import RunLog
+from logger.writers import Writers
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, open_checkpoint
 from utils.errors import UserError, run_command
@@ -109,7 +110,7 @@ def at_epoch(events: dict[int, str]) -> type[Trainer]:
 
     class Eventful(Trainer):
         def _train_epoch(self, epoch):
-            self.writer._wait(self.state_dict)
+            self.checkpoints._wait()
             if epoch in events:
                 getattr(Disk(self.run_dir), events[epoch])()
             return super()._train_epoch(epoch)
@@ -131,48 +132,36 @@ def test_the_training_goes_on_and_the_next_save_makes_up_for_it(on_small_disk):
 
     said = on_small_disk(train)
     assert said.count("No checkpoint saved in") == said.count("No space left on device") == 2
-    assert "run: No space left on device (0.0 MB free)" in said
+    assert "run: No space left on device. Those before are intact; the next save tries again." in said
 
 
-def test_three_failures_end_the_run_with_the_state_saved_elsewhere(on_small_disk, tmp_path_factory, monkeypatch):
+@pytest.mark.parametrize("full_from", [3, 6])
+def test_at_the_end_it_is_an_error_with_the_state_saved_elsewhere(
+    on_small_disk, tmp_path_factory, monkeypatch, full_from
+):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
 
     def train(run_dir):
-        trainer = make_trainer(at_epoch({3: "fill"}), epochs=20)
+        trainer = make_trainer(at_epoch({full_from: "fill"}), epochs=6)
         assert run_command(lambda argv: trainer.train(run_dir)) == 2
-        assert trainer.epoch == 5
+        assert trainer.epoch == 6
         path, checkpoint = open_checkpoint(run_dir)
-        assert (path.name, checkpoint["epoch"]) == ("checkpoint-last.pth", 2)  # the one before is intact
+        assert (path.name, checkpoint["epoch"]) == ("checkpoint-last.pth", full_from - 1)  # the one before is intact
         [folder] = elsewhere.glob("run-*")
         for name in ("checkpoint-last.pth", "model_best.pth"):
-            assert load_checkpoint(folder / name)["epoch"] == 5
+            assert load_checkpoint(folder / name)["epoch"] == 6
         assert torch.equal(load_checkpoint(folder / "checkpoint-last.pth")["model"]["weight"], trainer.model.weight)
 
-    said = on_small_disk(train)
-    assert said.count("No checkpoint saved in") == 3
-    [line] = [line for line in said.splitlines() if line.startswith("error:")]
+    [line] = [line for line in on_small_disk(train).splitlines() if line.startswith("error:")]
     assert "run: No space left on device. The state is saved in " + str(elsewhere) in line
-
-
-def test_at_the_end_one_failure_is_enough(on_small_disk, tmp_path_factory, monkeypatch):
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
-
-    def train(run_dir):
-        with pytest.raises(UserError, match="The state is saved in"):
-            make_trainer(at_epoch({4: "fill"}), epochs=4).train(run_dir)
-        [folder] = elsewhere.glob("run-*")
-        assert load_checkpoint(folder / "checkpoint-last.pth")["epoch"] == 4
-
-    on_small_disk(train)
 
 
 def test_if_there_is_no_other_place_the_message_says_so(on_small_disk, monkeypatch):
     def train(run_dir):
         monkeypatch.setattr(tempfile, "tempdir", str(run_dir))
         with pytest.raises(UserError, match=r"The state could not be saved .*either: No space left on device"):
-            make_trainer(at_epoch({2: "fill"}), epochs=20).train(run_dir)
+            make_trainer(at_epoch({2: "fill"}), epochs=3).train(run_dir)
         assert load_checkpoint(run_dir / "checkpoint-last.pth")["epoch"] == 1
 
     on_small_disk(train)
@@ -180,8 +169,9 @@ def test_if_there_is_no_other_place_the_message_says_so(on_small_disk, monkeypat
 
 def test_the_log_catches_up_and_tensorboard_ends(on_small_disk):
     def train(run_dir):
-        with RunLog(run_dir, first_epoch=0, epochs=900, tensorboard=True) as run_log:
-            refused = 0
+        writer, refused = Writers(lambda: 0), 0
+        writer.open(["tensorboard"], run_dir)
+        with RunLog(run_dir, first_epoch=0, epochs=900, writer=writer) as run_log:
             for epoch in range(1, 901):
                 if epoch in (300, 600):
                     getattr(Disk(run_dir), {300: "fill", 600: "free"}[epoch])()

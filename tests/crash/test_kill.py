@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from base import BaseDataLoader, BaseModel, InMemoryDataset
-from logger.run_dir import lock_run_dir
+from logger.run_dir import open_run_dir
 from model.metric import accuracy
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, open_checkpoint
@@ -36,6 +36,7 @@ if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
 
 FORK = multiprocessing.get_context("fork")
+ENVIRONMENT = '{"run": "this"}'  # the same in all folders, so that their checkpoints can be compared
 SAVE_EVERY_STEPS = 2
 SECONDS_TO_STOP = 5  # the promise for SIGTERM and SIGINT
 
@@ -79,12 +80,14 @@ def make_trainer(kind: type[Trainer] = Trainer, epochs: int = 8, small: bool = F
 
 def go_on(trainer: Trainer, run_dir: Path) -> None:
     """What train.py -c does in a new folder, and train.py -r in one with a checkpoint; ends the process."""
-    lock_run_dir(run_dir)
     if any(run_dir.glob("*.pth")):
-        trainer.resume(open_checkpoint(run_dir)[1])
+        _, checkpoint = open_checkpoint(run_dir)
+        trainer.resume(checkpoint)
+        open_run_dir(run_dir, checkpoint)
     else:  # killed before the first: a person would start again, in another folder
         for path in run_dir.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (run_dir / "environment.json").write_text(ENVIRONMENT)
     sys.exit(run_command(lambda argv: trainer.train(run_dir)))
 
 
@@ -106,8 +109,8 @@ def content(run_dir: Path) -> dict:
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
     assert not list(run_dir.glob(".*.tmp"))
-    checkpoints = {path.name: flat(load_checkpoint(path)) for path in run_dir.glob("*.pth")}
-    del checkpoints["model_best.pth"]["random"]  # of Python's and NumPy's it has none if it waited in memory
+    kept = (path for path in run_dir.glob("*.pth") if not path.name.startswith("abandoned-"))
+    checkpoints = {path.name: flat(load_checkpoint(path)) for path in kept}
     return checkpoints | {"metrics": [line | {"seconds": None} for line in lines]}
 
 
@@ -224,6 +227,7 @@ def operations(run_dir: Path) -> list[str]:
     """What a short run does to its files, in order."""
 
     def train(pipe):
+        (run_dir / "environment.json").write_text(ENVIRONMENT)
         killed = Killed(n=0)
         make_trainer(epochs=2, small=True).train(run_dir)
         pipe.send(killed.kinds)

@@ -3,7 +3,9 @@
 import logging
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -13,7 +15,8 @@ from utils.checkpoint.state import PLAIN
 from utils.errors import UserError
 from utils.files import write_atomically
 
-KEYS = ("model", "optimizer", "lr_scheduler", "config")
+KEYS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict}
+MORE_KEYS = {"epoch": int, "step": int, "ema": dict}  # a checkpoint to test from needs none of these
 BEST, LAST = "model_best.pth", "checkpoint-last.pth"
 MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
 MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
@@ -37,50 +40,51 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     checkpoint = load_plain(path)
-    missing = [key for key in KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
-    if missing:
-        raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(missing)}")
-    wrong = [key for key in ("model", "optimizer", "config") if not isinstance(checkpoint[key], dict)]
-    if wrong:
-        raise UserError(f"{path} is not a checkpoint of this template: its {', '.join(wrong)} cannot be right")
-    return checkpoint
+    content = checkpoint if isinstance(checkpoint, dict) else {}
+    missing = [key for key in KEYS if key not in content]
+    wrong = [key for key, kind in (KEYS | MORE_KEYS).items() if key in content and not isinstance(content[key], kind)]
+    if missing or wrong:
+        fault = f"it has no {', '.join(missing)}" if missing else f"its {', '.join(wrong)} cannot be right"
+        raise UserError(f"{path} is not a checkpoint of this template: {fault}")
+    return content
 
 
 def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[str, Any]]:
-    """Load a checkpoint, or of a run's folder the newest intact one (`prefer_best`: the best, where there is one).
+    """Load a checkpoint, or of a run's folder the last (`prefer_best`: the best); if it is damaged, the newest intact.
 
     Returns the file's path and its content. Raises UserError when there is none.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    preferred = [path / name for name in ((BEST, LAST) if prefer_best else (LAST,)) if (path / name).exists()]
-    others = {*path.glob("checkpoint-epoch*.pth"), *path.glob(BEST)} - set(preferred)
-    for file in preferred:
-        checkpoint = load_if_intact(file)
-        if checkpoint is not None:
-            return file, checkpoint
-    found = {file: checkpoint for file in sorted(others) if (checkpoint := load_if_intact(file)) is not None}
-    if not found:
-        what = "valid " if preferred or others else ""
-        raise UserError(f"{path} holds no {what}checkpoint (checkpoint-*.pth or {BEST})")
-    newest = max(found, key=lambda file: (found[file].get("step", 0), file.name != BEST))
-    return newest, found[newest]
+    preferred = [path / BEST, path / LAST] if prefer_best else [path / LAST]
+    others = sorted({*path.glob("checkpoint-epoch*.pth"), path / BEST}.difference(preferred))
+    found = next(intact(preferred), None) or max(intact(others), key=lambda found: step_of(found[1]), default=None)
+    if found is None:
+        raise UserError(f"{path} holds no checkpoint (checkpoint-*.pth or {BEST}) that is intact")
+    return found
 
 
-def load_if_intact(path: Path) -> dict[str, Any] | None:
-    try:
-        return load_checkpoint(path)
-    except UserError as error:
-        logger.warning("%s; trying another of the run", error)
-        return None
+def intact(files: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Those of some files that can be loaded, one after the other, with their content."""
+    for file in filter(Path.exists, files):
+        try:
+            yield file, load_checkpoint(file)
+        except UserError as error:
+            logger.warning("%s; it is not used", error)
+
+
+def step_of(checkpoint: dict[str, Any]) -> int:
+    """How many steps were made when it was saved."""
+    return checkpoint.get("step", 0)
 
 
 def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The weights to evaluate or export: the moving average, where the run kept one (trainer.ema)."""
-    average = checkpoint.get("ema") or {}
-    return {name.removeprefix("module."): weight for name, weight in average.items() if name != "n_averaged"} or (
-        checkpoint["model"]
-    )
+    average = dict(checkpoint.get("ema", {}))
+    n_averaged = average.pop("n_averaged", None)
+    if not isinstance(n_averaged, Tensor) or not n_averaged.any():  # nothing was averaged yet
+        return checkpoint["model"]
+    return {name.removeprefix("module."): weight for name, weight in average.items()}
 
 
 # ---------------------------------------------------------------------------- files that may be damaged or a stranger's
@@ -109,11 +113,10 @@ def find_damage(path: Path) -> str | None:
     the file is a bomb; it is not opened.
     """
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            file.seek(0)
-            if file.read(4) != b"PK\3\4":  # torch would take it for its old format, and zipfile for what it ends with
-                return "it is no zip archive"
+        with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
+            if all(record.header_offset for record in records):  # torch goes by what stands at the file's beginning
+                return "it does not begin as a zip archive"
             if sum(record.file_size for record in records) > path.stat().st_size:
                 return "its records are larger than the file"
             if any(record.external_attr & MARKED_AS_FOLDER for record in records):

@@ -1,7 +1,6 @@
 """From a trainer's objects to tensors and plain values, and back."""
 
 import inspect
-from collections import Counter, OrderedDict
 from typing import Any
 
 import torch
@@ -19,10 +18,10 @@ KERNELS = ("fused", "foreach", "capturable", "differentiable")
 def states_of(stateful: dict[str, Any]) -> dict[str, Any]:
     """The state of each object, by its key. An optimizer's goes by the names of its parameters, not by their order."""
     names = _parameter_names(stateful)
-    states = {}
-    for key, thing in stateful.items():
-        states[key] = _optimizer_state(thing, names) if isinstance(thing, Optimizer) else thing.state_dict()
-    return states
+    return {
+        key: _optimizer_state(thing, names) if isinstance(thing, Optimizer) else thing.state_dict()
+        for key, thing in stateful.items()
+    }
 
 
 def load_states(stateful: dict[str, Any], states: dict[str, Any]) -> None:
@@ -62,29 +61,20 @@ def load_model(model: nn.Module, state: dict[str, Tensor]) -> None:
     model.load_state_dict(dict(state))  # without the attributes that an OrderedDict can have
 
 
-def snapshot(value: Any) -> Any:
+def snapshot(value: Any, place: str = "the state") -> Any:
     """A deep copy of a state on the CPU, which later steps do not change.
 
     Raises TypeError, naming the place, for what `torch.load(..., weights_only=True)` would refuse to load.
     """
-    kind = type(value)
-    if kind in PLAIN:
-        return value
     if isinstance(value, Tensor):
         return value.detach().clone() if value.is_cpu else value.detach().cpu()
-    if kind is list or kind is tuple:
-        return kind([item if type(item) in PLAIN else snapshot(item) for item in value])
-    if kind is Counter:  # MultiStepLR's milestones
-        return Counter(value)
-    if kind is not dict and kind is not OrderedDict:
-        raise TypeError(f"a {kind.__name__} cannot be kept: a checkpoint holds tensors and plain values only")
-    copy = {}
-    for key, item in value.items():
-        try:
-            copy[key] = item if type(item) in PLAIN else snapshot(item)
-        except TypeError as error:
-            raise TypeError(f"{key}.{error}") from None
-    return copy
+    if isinstance(value, dict):  # OrderedDict and Counter too; torch's own objects load plain ones as well
+        return {key: snapshot(item, f"{place}.{key}") for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(snapshot(item, place) for item in value)
+    if type(value) not in PLAIN:
+        raise TypeError(f"{place}: a {type(value).__name__} cannot be kept, only tensors and plain values")
+    return value
 
 
 # ------------------------------------------------------------------------------------------ optimizers, schedulers
@@ -99,42 +89,45 @@ def _parameter_names(stateful: dict[str, Any]) -> dict[nn.Parameter, str]:
 
 def _optimizer_state(optimizer: Optimizer, names: dict[nn.Parameter, str]) -> dict[str, Any]:
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    try:
-        order = [names[parameter] for parameter in trained]
-    except KeyError:
-        raise ValueError("an optimizer trains a parameter of a module that self.stateful does not hold") from None
+    if not set(trained) <= names.keys():
+        raise ValueError("an optimizer trains a parameter of a module that self.stateful does not hold")
+    order = [names[parameter] for parameter in trained]
     state = optimizer.state_dict()
     groups = [group | {"params": [order[i] for i in group["params"]]} for group in state["param_groups"]]
     return {"state": {order[i]: value for i, value in state["state"].items()}, "param_groups": groups}
 
 
 def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], names: dict[nn.Parameter, str]) -> None:
-    parameters = {names[parameter]: parameter for group in optimizer.param_groups for parameter in group["params"]}
-    numbers = {name: i for i, name in enumerate(parameters)}
-    groups, of_each = [], {}
+    groups, of_each, n = [], {}, 0
     for loaded, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
         own_names = [names[parameter] for parameter in own["params"]]
         if set(loaded["params"]) != set(own_names):
             raise ValueError("the optimizer trains other parameters than the checkpoint's")
         options = {key: value for key, value in loaded.items() if key in own and key not in ("params", *KERNELS)}
         _require_alike(options, own)
-        groups.append(own | options | {"params": [numbers[name] for name in own_names]})
-        for name in own_names:
-            values = state["state"].get(name, {})
-            of_each[numbers[name]] = {key: _fitted(values[key], parameters[name], key, own) for key in values}
-    optimizer.load_state_dict({"state": {i: values for i, values in of_each.items() if values}, "param_groups": groups})
+        groups.append(own | options | {"params": list(range(n, n + len(own_names)))})
+        for number, (name, parameter) in enumerate(zip(own_names, own["params"], strict=True), start=n):
+            values = state["state"].get(name)
+            if values:
+                of_each[number] = {key: _fitted(key, value, parameter, own) for key, value in values.items()}
+        n += len(own_names)
+    optimizer.load_state_dict({"state": of_each, "param_groups": groups})
 
 
-def _fitted(value: Any, parameter: nn.Parameter, key: str, group: dict[str, Any]) -> Any:
-    """What an optimizer keeps for a parameter, laid out in memory as that is. Fused kernels look at neither."""
+def _fitted(key: str, value: Any, parameter: nn.Parameter, group: dict[str, Any]) -> Any:
+    """What an optimizer keeps for a parameter, laid out in memory as that is. A fused kernel looks at neither.
+
+    Raises ValueError for a shape that no optimizer of torch has made.
+    """
     if not isinstance(value, Tensor):
         return value
-    if value.shape == parameter.shape:
+    if value.shape == parameter.shape and key != "step":
         return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-    is_one = value.numel() == 1 and (key == "step" or not group.get("fused"))
-    if not is_one and (group.get("fused") or value.dim() != parameter.dim()):  # Adafactor keeps rows and columns
-        raise ValueError(f"the optimizer's {key} is {list(value.shape)}, its parameter {list(parameter.shape)}")
-    return value
+    is_number = value.dim() == 0 and (key == "step" or not group.get("fused"))  # ASGD and NAdam have more of them
+    is_factor = value.dim() == parameter.dim() > 1 and not group.get("fused")  # Adafactor keeps rows and columns
+    if is_number or (is_factor and all(n in (1, m) for n, m in zip(value.shape, parameter.shape, strict=True))):
+        return value
+    raise ValueError(f"the optimizer's {key} is {list(value.shape)}, its parameter {list(parameter.shape)}")
 
 
 def _load_scheduler(lr_scheduler: LRScheduler, state: dict[str, Any]) -> None:
@@ -152,13 +145,12 @@ def _load_scheduler(lr_scheduler: LRScheduler, state: dict[str, Any]) -> None:
 def _require_alike(state: dict[str, Any], fresh: dict[str, Any]) -> None:
     """Raise ValueError where a state holds another kind of value than a fresh one."""
     for key, value in state.items():
-        if not _is_alike(value, fresh[key]):
+        if _kind(value) != _kind(fresh[key]):
             raise ValueError(f"{key} is {str(value)[:60]}, which cannot be")
 
 
-def _is_alike(value: Any, expected: Any) -> bool:
-    if isinstance(expected, str | dict):
-        return isinstance(value, type(expected))
-    if isinstance(expected, list | tuple):
-        return isinstance(value, list | tuple) and all(map(_is_alike, value, expected))
-    return not isinstance(value, str | bytes | dict | list | tuple)
+def _kind(value: Any) -> Any:
+    """Numbers are of one kind, None and tensors too; lists and tuples are as their items."""
+    if isinstance(value, list | tuple):
+        return [_kind(item) for item in value]
+    return next((kind for kind in (str, bytes, dict) if isinstance(value, kind)), None)

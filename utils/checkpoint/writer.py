@@ -7,10 +7,11 @@ import tempfile
 import time
 from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoint.file import BEST, LAST, load_if_intact, save_checkpoint
+from utils.checkpoint.file import BEST, LAST, intact, save_checkpoint, step_of
 from utils.errors import TrainingInterrupted, UserError
 from utils.files import write_atomically
 
@@ -20,6 +21,7 @@ State = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
+@dataclass
 class CheckpointWriter:
     """Keeps a run's last and best state on disk; the training waits for a copy of its state, not for the disk.
 
@@ -36,23 +38,15 @@ class CheckpointWriter:
     next save tries again.
     """
 
-    def __init__(
-        self,
-        run_dir: Path,
-        take_state: Callable[[], State],
-        weights: Set[str] = frozenset(),
-        before_save: Callable[[], None] = lambda: None,
-        save_period: int = 1,
-        save_every_steps: int = 0,
-        keep_last: int | None = None,
-    ):
-        self.run_dir = run_dir
-        self.take_state = take_state
-        self.weights = weights
-        self.before_save = before_save
-        self.save_period = save_period
-        self.save_every_steps = save_every_steps
-        self.keep_last = keep_last
+    run_dir: Path
+    take_state: Callable[[], State]
+    weights: Set[str] = frozenset()
+    before_save: Callable[[], None] = lambda: None
+    save_period: int = 1
+    save_every_steps: int = 0
+    keep_last: int | None = None
+
+    def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: Future[None] | None = None
         self._saved_at = float("-inf")
@@ -64,17 +58,17 @@ class CheckpointWriter:
     def go_back(self) -> None:
         """Make the state that a run is resumed from its newest one, before the logs forget what came after it.
 
-        Checkpoints of later steps belong to a future that is given up. They are renamed to abandoned-*.pth, so that
-        nothing takes them for the newest; if a kill comes between two renames, the next resume does the rest.
+        Checkpoints of later steps belong to a future that is given up, or to a save that a kill has cut short. They are
+        renamed to abandoned-*.pth, so that nothing takes them for the newest; if a kill comes between two renames, the
+        next resume does the rest.
         """
         state = self.take_state()
         self._write(self.run_dir, state, None)
         future = [path for epoch, path in self._epoch_files().items() if epoch > state["epoch"]]
-        best = load_if_intact(self.run_dir / BEST) if (self.run_dir / BEST).exists() else None
-        future += [self.run_dir / BEST] if best and best["step"] > state["step"] else []
+        future += [path for path, best in intact([self.run_dir / BEST]) if step_of(best) > state["step"]]
         for path in future:
             abandoned = path.replace(path.with_name(f"abandoned-{path.name.rpartition('-')[2].removeprefix('model_')}"))
-            logger.info("%s is of a future that is given up: it is %s now", path.name, abandoned.name)
+            logger.info("%s is of a later step than the one gone back to: it is %s now", path.name, abandoned.name)
 
     def end_step(self, step: int) -> None:
         """Save the state within an epoch, if it is time to."""
@@ -102,8 +96,7 @@ class CheckpointWriter:
         """
         self._wait()
         self._thread.shutdown()
-        is_whole = error is None or isinstance(error, TrainingInterrupted)
-        state = self.take_state() if is_whole else None
+        state = self.take_state() if error is None or isinstance(error, TrainingInterrupted) else None
         try:
             self.before_save()
             is_on_disk = state is not None and (state["epoch"], state["step"]) == self._on_disk

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -67,10 +68,8 @@ class MetricTracker:
 
     def _compute_pending(self) -> None:
         batches, self._pending = self._pending, []
-        try:
+        with suppress(RuntimeError):  # such as of sequences of different lengths: they are measured one by one
             batches = [cat_batches(batches)] if batches else []
-        except RuntimeError:  # such as sequences of different lengths: one by one
-            pass
         for output, target in batches:
             means = [compare("metrics", metric, output, target) for metric in self.means]
             self._means.append((n_samples(target), means))
@@ -117,7 +116,7 @@ def compare(key: str, function: Metric, output: Any, target: Any) -> Any:
         value = function(output, target)
     except torch.OutOfMemoryError:
         raise
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         shapes = [
             map_tensors(lambda tensor: f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}", batch)
             for batch in (output, target)

@@ -1,6 +1,7 @@
 """The learning rate over a run: it rises in a warm-up, then follows one of torch's schedulers."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from torch.optim import Optimizer
@@ -9,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from utils.errors import UserError
 
 
+@dataclass
 class Schedule:
     """Steps a scheduler once per epoch or once per step of the optimizer.
 
@@ -18,39 +20,32 @@ class Schedule:
     n_done: how many steps were made.
     monitor: what decides which epoch is best, such as "min val_loss", or "off"; ReduceLROnPlateau follows it.
 
-    Raises ValueError for a ReduceLROnPlateau that does not fit `monitor` or `per`.
+    `lr` is the rate of the last step. Raises ValueError for a ReduceLROnPlateau that does not fit `monitor` or `per`.
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer | None,
-        lr_scheduler: LRScheduler | None,
-        per: str,
-        warmup_steps: int,
-        n_done: Callable[[], int],
-        monitor: str,
-    ):
-        self.optimizer = optimizer
-        self.lr_scheduler = lr_scheduler
-        self.per = per
-        self.warmup_steps = warmup_steps
-        self.n_done = n_done
-        self.lr = 0.0 if optimizer is None else float(optimizer.param_groups[0]["lr"])  # that of the last step
-        if per not in ("epoch", "step"):
-            raise ValueError(f'schedule_per is {per!r}; it must be "epoch" or "step"')
-        mode, _, self.monitor = monitor.partition(" ")
-        self.plateau = lr_scheduler if isinstance(lr_scheduler, ReduceLROnPlateau) else None
-        if self.plateau and self.plateau.mode != mode:
+    optimizer: Optimizer | None
+    lr_scheduler: LRScheduler | None
+    per: str
+    warmup_steps: int
+    n_done: Callable[[], int]
+    monitor: str
+
+    def __post_init__(self) -> None:
+        self.lr = 0.0 if self.optimizer is None else float(self.optimizer.param_groups[0]["lr"])
+        if self.per not in ("epoch", "step"):
+            raise ValueError(f'schedule_per is {self.per!r}; it must be "epoch" or "step"')
+        self.plateau = self.lr_scheduler if isinstance(self.lr_scheduler, ReduceLROnPlateau) else None
+        if self.plateau and self.plateau.mode != self.monitor.split()[0]:
             raise ValueError(f"ReduceLROnPlateau with mode {self.plateau.mode!r} needs a monitor of the same mode, "
-                             f'such as "{self.plateau.mode} val_loss"; it is {monitor!r}')  # fmt: skip
-        if self.plateau and per == "step":
+                             f'such as "{self.plateau.mode} val_loss"; it is {self.monitor!r}')  # fmt: skip
+        if self.plateau and self.per == "step":
             raise ValueError('ReduceLROnPlateau judges whole epochs; set schedule_per to "epoch"')
-        if optimizer is not None and lr_scheduler is not None:
+        if self.optimizer is not None and self.lr_scheduler is not None:
             # torch would warn of a schedule that steps before the optimizer. Here it never does, but for an optimizer
             # that has stepped before a resume, or whose first step was left out for its NaN.
-            vars(optimizer)["_opt_called"] = True
-        if optimizer is not None and warmup_steps > 0:
-            self._lower_the_first_steps(optimizer)
+            vars(self.optimizer)["_opt_called"] = True
+        if self.optimizer is not None and self.warmup_steps > 0:
+            self._lower_the_first_steps(self.optimizer)
 
     def end_step(self) -> None:
         """Call after each step, when it is counted."""
@@ -58,18 +53,19 @@ class Schedule:
         self.lr = self.optimizer.param_groups[0]["lr"]
         if self.n_done() < self.warmup_steps:
             self.lr = self.lr * self.n_done() / self.warmup_steps
-        if self.per == "step" and self.lr_scheduler is not None:
+        if self.per == "step":
             self._step()
 
     def end_epoch(self, log: dict[str, float]) -> None:
         """Call after each epoch, with its metrics by name."""
         if self.plateau is not None:
-            self._step(log[self.monitor])
-        elif self.per == "epoch" and self.lr_scheduler is not None:
+            self._step(log[self.monitor.split()[1]])
+        elif self.per == "epoch":
             self._step()
 
     def _step(self, *metric: float) -> None:
-        assert self.lr_scheduler is not None
+        if self.lr_scheduler is None:
+            return
         try:
             self.lr_scheduler.step(*metric)
         except (ValueError, ArithmeticError) as error:  # OneCycleLR beyond its last step; a damaged state
@@ -85,7 +81,7 @@ class Schedule:
 
     def wind_forward(self, n_epochs: int, n_steps: int) -> None:
         """Bring a fresh schedule to where it is after so many epochs and steps, unless it depends on their metrics."""
-        if self.lr_scheduler is not None and self.plateau is None:
+        if self.plateau is None:
             for _ in range(n_steps if self.per == "step" else n_epochs):
                 self._step()
 

@@ -1,3 +1,4 @@
+import io
 import os
 import pickle
 import random
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from utils.checkpoint.file import copy_checkpoint, load_checkpoint, open_checkpoint, save_checkpoint, snapshot
+from utils.checkpoint.file import load_checkpoint, open_checkpoint, save_checkpoint, trained_weights
+from utils.checkpoint.state import snapshot
 from utils.errors import UserError
 
 
 def state(epoch: int = 1, **more) -> dict:
     return {"model": {"w": torch.full((3,), float(epoch))}, "optimizer": {}, "lr_scheduler": None, "config": {},
-            "epoch": epoch, **more}  # fmt: skip
+            "epoch": epoch, "step": 10 * epoch, **more}  # fmt: skip
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -36,7 +38,7 @@ def test_a_snapshot_is_not_changed_by_later_steps():
 
 @pytest.mark.parametrize("value", [np.float64(1), np.zeros(2), object(), {1}, lambda: 0])
 def test_what_could_not_be_loaded_is_not_saved(value):
-    with pytest.raises(TypeError, match=r"a\.b\.a .* cannot be kept: a checkpoint holds tensors and plain"):
+    with pytest.raises(TypeError, match=r"a\.b: a .* cannot be kept, only tensors and plain"):
         snapshot({"a": {"b": [value]}})
 
 
@@ -54,13 +56,6 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["c.pth"]
 
 
-def test_a_copy_is_a_file_of_its_own(tmp_path):
-    save_checkpoint(state(1), tmp_path / "a.pth")
-    copy_checkpoint(tmp_path / "a.pth", tmp_path / "b.pth")
-    (tmp_path / "a.pth").write_bytes(b"")
-    assert load_checkpoint(tmp_path / "b.pth")["epoch"] == 1
-
-
 def truncated(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
@@ -75,7 +70,15 @@ def marked_as_folder(content: bytes) -> bytes:
     return content[:place] + b"\x10" + content[place + 1 :]
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, marked_as_folder, lambda c: b"", lambda c: b"not a zip",
+def after_the_old_format(content: bytes) -> bytes:
+    """torch goes by what a file begins as, zipfile by how it ends: the part that is checked is not the one loaded."""
+    old = io.BytesIO()
+    torch.save(state(9), old, _use_new_zipfile_serialization=False)
+    return old.getvalue() + content
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, marked_as_folder, after_the_old_format,
+                                    lambda c: c + c, lambda c: b"", lambda c: b"not a zip",
                                     lambda c: c[:-1]])  # fmt: skip
 def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     path = tmp_path / "c.pth"
@@ -135,26 +138,31 @@ def test_a_checkpoint_cannot_run_code(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"evil.pth", "plain.pth"}
 
 
-@pytest.mark.parametrize("content", [[1], {"model": {}}, {**state(), "config": 3}, torch.ones(1)])
+@pytest.mark.parametrize("content", [[1], {"model": {}}, {**state(), "config": 3}, state(step="1"), torch.ones(1)])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "c.pth")
     with pytest.raises(UserError, match="is not a checkpoint of this template"):
         load_checkpoint(tmp_path / "c.pth")
 
 
-def test_of_a_run_the_newest_valid_checkpoint_is_taken(tmp_path, caplog):
-    for name, epoch in (("model_best.pth", 3), ("checkpoint-epoch9.pth", 9), ("checkpoint-epoch10.pth", 10),
-                        ("checkpoint-last.pth", 11)):  # fmt: skip
-        save_checkpoint(state(epoch), tmp_path / name)
-    assert open_checkpoint(tmp_path, prefer_best=True)[1]["epoch"] == 3
-    for name, epoch in (("checkpoint-last.pth", 11), ("checkpoint-epoch10.pth", 10), ("checkpoint-epoch9.pth", 9),
-                        ("model_best.pth", 3)):  # fmt: skip
+def test_of_a_run_the_last_is_taken_else_the_intact_one_of_the_most_steps(tmp_path, caplog):
+    steps = {"checkpoint-last.pth": 8, "model_best.pth": 10, "checkpoint-epoch10.pth": 9, "checkpoint-epoch9.pth": 7}
+    for name, step in steps.items():
+        save_checkpoint(state(step=step), tmp_path / name)
+    assert open_checkpoint(tmp_path, prefer_best=True)[0].name == "model_best.pth"
+    for name in steps:  # the last, then by their steps
         path, checkpoint = open_checkpoint(tmp_path)
-        assert (path.name, checkpoint["epoch"]) == (name, epoch)
+        assert (path.name, checkpoint["step"]) == (name, steps[name])
         path.write_bytes(truncated(path.read_bytes()))
-    with pytest.raises(UserError, match="holds no valid checkpoint"):
+    with pytest.raises(UserError, match=r"holds no checkpoint .* that is intact"):
         open_checkpoint(tmp_path)
     assert "checkpoint-last.pth is damaged" in caplog.text
+
+
+def test_an_average_counts_once_something_was_averaged():
+    average = {"n_averaged": torch.tensor(0), "module.w": torch.zeros(3)}
+    assert trained_weights(state(ema=average))["w"].tolist() == [1, 1, 1]
+    assert trained_weights(state(ema=average | {"n_averaged": torch.tensor(2)}))["w"].tolist() == [0, 0, 0]
 
 
 def test_a_long_history_of_small_values_is_loaded(tmp_path):

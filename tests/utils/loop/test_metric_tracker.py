@@ -1,4 +1,5 @@
 import functools
+import math
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from model.metric import accuracy, macro_f1, top_k_acc
 from utils.checkpoint import snapshot
+from utils.errors import UserError
 from utils.loop.metric_tracker import MAX_BATCHES, MetricTracker, per_epoch
 
 METRICS = [accuracy, top_k_acc, macro_f1]
@@ -94,12 +96,11 @@ def test_a_loss_that_is_not_finite_is_reported_and_not_hidden_by_a_metric_that_r
     made[1] = (torch.tensor(float("nan")), *made[1][1:])
     tracker = tracked(made, MetricTracker([accuracy, strict]))
     values = tracker.compute()
-    assert list(values) == ["loss", "accuracy", "strict"]
-    assert values["loss"] != values["loss"] and values["strict"] != values["strict"] and values["accuracy"] <= 1
-    assert tracker.first_bad_batch() == 1
+    assert list(values) == ["loss", "accuracy", "strict"] and all(map(math.isnan, values.values()))
+    assert list(map(math.isfinite, tracker.losses())) == [True, False, True]
 
 
-def test_numbers_from_anywhere_come_together_on_the_device():
+def test_batches_stay_on_their_device_and_the_cpu_may_answer():
     """The device "meta" computes nothing, but refuses other devices' tensors as a GPU does."""
 
     def on_the_device(output, target):
@@ -111,18 +112,39 @@ def test_numbers_from_anywhere_come_together_on_the_device():
     tracker = MetricTracker([on_the_device, on_the_cpu], "meta")
     output, target = torch.zeros(4, 1, device="meta"), torch.zeros(4, 1, device="meta")
     for _ in range(MAX_BATCHES):
-        tracker.update(torch.zeros(1, device="meta"), output, target)
-    ((size, losses, means),) = tracker.state_dict()["groups"]
-    assert size == 4 and losses.shape == (MAX_BATCHES,) and means.shape == (2,)
-    assert losses.device == means.device == torch.device("meta")
+        tracker.update(torch.zeros((), device="meta"), output, target)
+    [(size, means)] = tracker.state_dict()["means"]
+    assert size == 4 * MAX_BATCHES and means[0].device == torch.device("meta") and means[1] == 0.5
 
 
 def test_graphs_are_not_kept():
     weight = torch.ones(1, requires_grad=True)
-    tracker = MetricTracker([])
-    tracker.update((weight * 2).sum(), weight * torch.ones(3), torch.ones(3))
-    loss, *tensors = tracker.state_dict()["pending"][0]
-    assert isinstance(loss, float) and not any(tensor.requires_grad for tensor in tensors)
+    tracker = MetricTracker([accuracy])
+    tracker.update((weight * 2).sum(), {"a": (weight * torch.ones(3),)}, torch.ones(3))
+    state = tracker.state_dict()
+    [(_, loss)], [(output, _)] = state["losses"], state["pending"]
+    assert not loss.requires_grad and not output["a"][0].requires_grad
+
+
+def test_outputs_and_targets_may_be_tuples_and_dicts():
+    def first_head(output, target):
+        return (output["heads"][0] - target[0]).abs().mean()
+
+    output = {"heads": (torch.tensor([1.0, 2.0]), torch.zeros(2, 3))}
+    tracker = MetricTracker([first_head])
+    for _ in range(3):
+        tracker.update(torch.tensor(0.5), output, (torch.tensor([2.0, 4.0]), torch.zeros(2)))
+    assert tracker.compute() == {"loss": 0.5, "first_head": 1.5}
+
+
+def test_batches_that_cannot_be_joined_are_measured_one_by_one():
+    def longest(output, target):
+        return float(output.shape[1])
+
+    tracker = MetricTracker([longest])
+    for length in (3, 5):
+        tracker.update(torch.tensor(0.0), torch.zeros(2, length), torch.zeros(2))
+    assert tracker.compute()["longest"] == 4
 
 
 def test_nothing_seen_is_not_a_number():
@@ -131,16 +153,20 @@ def test_nothing_seen_is_not_a_number():
 
 def test_a_tracker_that_goes_on_gathers_as_many_batches_as_before():
     """As many as fit in memory: fewer than usual of large outputs."""
+
+    def mean(output, target):
+        return output.mean()
+
     generator = torch.Generator().manual_seed(0)
     batches = [(torch.rand((), generator=generator), torch.rand(64, 3000, generator=generator)) for _ in range(40)]
-    straight, stopped = MetricTracker([]), MetricTracker([])
+    straight, stopped = MetricTracker([mean]), MetricTracker([mean])
     for i, (loss, output) in enumerate(batches):
         straight.update(loss, output, torch.zeros(64))
         stopped.update(loss, output, torch.zeros(64))
         if i == 4:
-            state, stopped = stopped.state_dict(), MetricTracker([])
+            state, stopped = stopped.state_dict(), MetricTracker([mean])
             stopped.load_state_dict(state)
-    assert len(straight.state_dict()["groups"]) == len(stopped.state_dict()["groups"]) > 0
+    assert len(straight.state_dict()["means"]) == len(stopped.state_dict()["means"]) > 0
     assert straight.compute() == stopped.compute()
 
 
@@ -160,3 +186,15 @@ def test_a_partial_function_may_have_a_name_of_its_own():
 def test_two_metrics_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two columns of the log have one name: loss, <lambda>, <lambda>"):
         MetricTracker([lambda output, target: output.mean(), lambda output, target: target.mean()])
+
+
+@pytest.mark.parametrize(("metric", "kind", "words"), [
+    (accuracy, UserError, r"metrics: accuracy cannot compare the model's output, \[4, 2\] float32, with the target, "
+                          r"\{'a': '\[4\] float32'\}: "),
+    (lambda output, target: output, ValueError, "gave a tensor of shape \\[4, 2\\], not one number"),
+])  # fmt: skip
+def test_a_metric_that_does_not_fit_is_named_with_the_shapes(metric, kind, words):
+    tracker = MetricTracker([metric])
+    tracker.update(torch.tensor(0.0), torch.zeros(4, 2), {"a": torch.zeros(4)})
+    with pytest.raises(kind, match=words):
+        tracker.compute()
