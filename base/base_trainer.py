@@ -24,7 +24,7 @@ from utils.loop import Schedule, StopSignals
 from utils.parallel import rank
 from utils.seed import random_state, set_random_state
 
-MAX_COUNT = 2**53
+PROGRESS = ("epoch", "batch", "step", "best", "epochs_since_best")
 logger = logging.getLogger(__name__)
 
 
@@ -79,6 +79,8 @@ class BaseTrainer(ABC):
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
         if self.monitor_mode not in ("off", "min", "max"):
             raise ValueError(f'monitor is {monitor!r}; it must be "off", "min NAME" or "max NAME"')
+        if early_stop > 0 and monitor == "off":
+            logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
         self.early_stop = early_stop
         self.saving = {"save_period": save_period, "save_every_steps": save_every_steps, "keep_last": keep_last}
         self.tensorboard = tensorboard
@@ -88,6 +90,9 @@ class BaseTrainer(ABC):
         self.stateful: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
         self.writer = Writers(lambda: self.step)
         self.to_close: list[Any] = []  # data loaders, whose worker processes end with the training
+        self.stop_signals = StopSignals()
+        self.checkpoints: CheckpointWriter | None = None  # while it trains in a folder
+        self.on_step: Callable[[], Any] = lambda: None
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
@@ -95,51 +100,37 @@ class BaseTrainer(ABC):
         self.best: float | None = None
         self.epochs_since_best = 0
 
-        self.run_dir: Path | None = None
-        self.checkpoints: CheckpointWriter | None = None
-        self.stop_signals = StopSignals()
-        self._on_step: Callable[[], Any] | None = None
-
     @abstractmethod
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train for one epoch, from batch `self.batch` on, and return its metrics by name."""
 
     # ----------------------------------------------------------------------------------------------- the loop
 
-    def train(
-        self,
-        run_dir: Path | None = None,
-        on_epoch: Callable[[dict[str, float]], Any] | None = None,
-        on_step: Callable[[], Any] | None = None,
-    ) -> None:
+    def train(self, run_dir: Path | None = None, on_epoch: Callable[[dict[str, float]], Any] = lambda record: None,
+              on_step: Callable[[], Any] = lambda: None) -> None:  # fmt: skip
         """Train until the last epoch, or until the monitored metric no longer improves.
 
         run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing. Of several processes, the
             first writes.
-        on_epoch: called after each epoch with its record of the log; on_step: called after each step. What they raise
+        on_epoch, on_step: called after each epoch, with its record of the log, and after each step. What they raise
             ends the training.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
+        self.on_step = on_step
         if self._is_finished():
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
-        if self.early_stop > 0 and self.monitor_mode == "off":
-            logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
-        self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
-        self._on_step = on_step
         with ExitStack() as stack:
             for loader in self.to_close:
                 stack.callback(loader.close)
             if run_dir is not None:
                 stack.enter_context(self.stop_signals)
-            if self.run_dir is not None:
-                self._open_checkpoints(self.run_dir, stack)
-            self.run_log = stack.enter_context(RunLog(self.run_dir, self.epoch, self.epochs, self.writer))
+            run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
+            self.checkpoints = None if run_dir is None else stack.enter_context(self._open_checkpoints(run_dir))
+            self.run_log = stack.enter_context(RunLog(run_dir, self.epoch, self.epochs, self.writer))
             while not self._is_finished():
-                record = self._run_epoch()
-                if on_epoch is not None:
-                    on_epoch(record)
+                on_epoch(self._run_epoch())
 
     def _run_epoch(self) -> dict[str, float]:
         """Train, judge, log and save an epoch. Returns its record of the log."""
@@ -172,8 +163,7 @@ class BaseTrainer(ABC):
         self.stop_signals.obey()
         if self.checkpoints is not None:
             self.checkpoints.end_step(self.step)
-        if self._on_step is not None:
-            self._on_step()
+        self.on_step()
 
     def _is_finished(self) -> bool:
         if self.epoch >= self.epochs:
@@ -203,27 +193,20 @@ class BaseTrainer(ABC):
 
         A checkpoint holds the config and the states of the random generators beside it.
         """
-        return {"optimizer": None, "lr_scheduler": None} | states_of(self._parts()) | {
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "step": self.step,
-            "lr": self.schedule.lr,
-            "best": self.best,
-            "epochs_since_best": self.epochs_since_best,
-        }  # fmt: skip
+        progress = {name: vars(self)[name] for name in PROGRESS}
+        return {"optimizer": None, "lr_scheduler": None, "lr": self.schedule.lr} | progress | states_of(self._parts())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
-        counts = [state[name] for name in ("epoch", "batch", "step", "epochs_since_best")]
-        if not all(type(count) is int and 0 <= count <= MAX_COUNT for count in counts):
-            raise ValueError(f"epoch, batch, step and epochs_since_best are {counts}")
-        best = state["best"]
-        if best is not None and not math.isfinite(best):
-            raise ValueError(f"the best {self.monitor} is {best}")
+        progress = {name: state[name] for name in PROGRESS}
+        counts = [value for name, value in progress.items() if name != "best"]
+        if not all(type(count) is int and 0 <= count < 2**53 for count in counts):
+            raise ValueError(f"its counts of epochs and steps are {counts}")
+        if progress["best"] is not None and not math.isfinite(progress["best"]):
+            raise ValueError(f"its best {self.monitor} is {progress['best']}")
         load_states(self._parts(), state)
-        self.epoch, self.batch, self.step, self.epochs_since_best = counts
+        vars(self).update(progress)
         self.schedule.lr = float(state["lr"])
-        self.best = best
 
     def _parts(self) -> dict[str, Any]:
         """What `stateful` names: the attribute of that name where there is one, which may have been replaced since."""
@@ -248,8 +231,8 @@ class BaseTrainer(ABC):
             raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
 
-    def _open_checkpoints(self, run_dir: Path, stack: ExitStack) -> None:
-        """Begin to keep checkpoints and to draw charts. What is not written yet is, when `stack` ends."""
+    def _open_checkpoints(self, run_dir: Path) -> CheckpointWriter:
+        """Begin to keep checkpoints and to draw charts in a run's folder."""
         if not run_dir.exists():
             run_dir.mkdir(parents=True)
         mark = run_mark(run_dir)
@@ -259,8 +242,8 @@ class BaseTrainer(ABC):
             state = snapshot(self.state_dict() | {"random": random_state()})
             return state | {"config": self.config, "run": mark}
 
-        self.checkpoints = CheckpointWriter(run_dir, take_state, weights, lambda: self.run_log.flush(), **self.saving)
+        checkpoints = CheckpointWriter(run_dir, take_state, weights, lambda: self.run_log.flush(), **self.saving)
         if self.step > 0:
-            self.checkpoints.go_back()
-        stack.enter_context(self.checkpoints)
+            checkpoints.go_back()
         self.writer.open(["tensorboard"] if self.tensorboard else [], run_dir)
+        return checkpoints
