@@ -1,6 +1,7 @@
 """How samples become batches."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import repeat
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from utils.data import (
     balancing_weights,
     class_numbers,
     end_workers,
-    keep_child_handler,
+    hear_of_deaths,
     leave_signals_to_main,
     split_indices,
     to_device,
@@ -136,10 +137,15 @@ class BaseDataLoader(DataLoader):
     def _batches_by_torch(self) -> Iterator[Any]:
         """The batches of samples that are read one by one, with workers or without."""
         epoch, n_read = self.sampler.epoch, self.sampler.start // self.batch_size
+        listening = hear_of_deaths if self.num_workers > 0 else nullcontext
         try:
-            with keep_child_handler():
+            with listening():
                 batches = super().__iter__()
-            for batch in batches:
+            while True:
+                with listening():
+                    batch = next(batches, self)
+                if batch is self:  # the end
+                    return
                 if isinstance(batch, UserError):
                     raise batch
                 yield batch if self.device.type == "cpu" else to_device(batch, self.device)

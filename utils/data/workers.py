@@ -12,6 +12,8 @@ from utils.errors import UserError
 
 LIKELY_CAUSES = {signal.SIGKILL: " (most often the memory is full)", signal.SIGBUS: " (most often /dev/shm is full)"}
 
+_torchs_handler: Any = None
+
 
 class WorkerDied(UserError):
     """A worker process of a data loader ended before its work was done."""
@@ -24,20 +26,24 @@ def leave_signals_to_main(worker_id: int) -> None:
 
 
 @contextmanager
-def keep_child_handler() -> Iterator[None]:
-    """Inside the block, torch may start workers without leaving its SIGCHLD handler behind.
+def hear_of_deaths() -> Iterator[None]:
+    """Inside the block, where workers are started or waited for, a worker's death raises RuntimeError, and only there.
 
-    It raises as soon as a worker dies, even in the middle of an optimizer step. Without it, torch notices within five
-    seconds of waiting for a batch.
+    For that torch sets a SIGCHLD handler, which would raise at any instant, even in the middle of an optimizer step.
     """
+    global _torchs_handler
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
-        yield  # torch sets none either
+        yield  # torch sets none either, and looks every five seconds
         return
-    handler = signal.getsignal(signal.SIGCHLD)
+    before = signal.getsignal(signal.SIGCHLD)
     try:
+        if _torchs_handler is not None:
+            signal.signal(signal.SIGCHLD, _torchs_handler)
+            _torchs_handler(signal.SIGCHLD, None)  # a worker may have died before
         yield
+        _torchs_handler = signal.getsignal(signal.SIGCHLD)
     finally:
-        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 def end_workers(iterator: Any) -> str:
