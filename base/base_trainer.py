@@ -92,7 +92,7 @@ class BaseTrainer(ABC):
         self.to_close: list[Any] = []  # data loaders, whose worker processes end with the training
         self.stop_signals = StopSignals()
         self.checkpoints: CheckpointWriter | None = None  # while it trains in a folder
-        self.on_step: Callable[[], Any] = lambda: None
+        self.on_step: Callable[[], Any] | None = None
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
@@ -106,8 +106,12 @@ class BaseTrainer(ABC):
 
     # ----------------------------------------------------------------------------------------------- the loop
 
-    def train(self, run_dir: Path | None = None, on_epoch: Callable[[dict[str, float]], Any] = lambda record: None,
-              on_step: Callable[[], Any] = lambda: None) -> None:  # fmt: skip
+    def train(
+        self,
+        run_dir: Path | None = None,
+        on_epoch: Callable[[dict[str, float]], Any] | None = None,
+        on_step: Callable[[], Any] | None = None,
+    ) -> None:
         """Train until the last epoch, or until the monitored metric no longer improves.
 
         run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing. Of several processes, the
@@ -130,7 +134,9 @@ class BaseTrainer(ABC):
             self.checkpoints = None if run_dir is None else stack.enter_context(self._open_checkpoints(run_dir))
             self.run_log = stack.enter_context(RunLog(run_dir, self.epoch, self.epochs, self.writer))
             while not self._is_finished():
-                on_epoch(self._run_epoch())
+                record = self._run_epoch()
+                if on_epoch is not None:
+                    on_epoch(record)
 
     def _run_epoch(self) -> dict[str, float]:
         """Train, judge, log and save an epoch. Returns its record of the log."""
@@ -163,7 +169,8 @@ class BaseTrainer(ABC):
         self.stop_signals.obey()
         if self.checkpoints is not None:
             self.checkpoints.end_step(self.step)
-        self.on_step()
+        if self.on_step is not None:
+            self.on_step()
 
     def _is_finished(self) -> bool:
         if self.epoch >= self.epochs:
