@@ -24,7 +24,6 @@ from utils.loop import Schedule, StopSignals
 from utils.parallel import rank
 from utils.seed import random_state, set_random_state
 
-PROGRESS = ("epoch", "batch", "step", "best", "epochs_since_best")
 logger = logging.getLogger(__name__)
 
 
@@ -99,6 +98,7 @@ class BaseTrainer(ABC):
         self.step = 0  # optimizer steps in all
         self.best: float | None = None
         self.epochs_since_best = 0
+        self.progress = ["epoch", "batch", "step", "best", "epochs_since_best"]  # what a checkpoint holds of these
 
     @abstractmethod
     def _train_epoch(self, epoch: int) -> dict[str, float]:
@@ -200,17 +200,16 @@ class BaseTrainer(ABC):
 
         A checkpoint holds the config and the states of the random generators beside it.
         """
-        progress = {name: vars(self)[name] for name in PROGRESS}
+        progress = {name: vars(self)[name] for name in self.progress}
         return {"optimizer": None, "lr_scheduler": None, "lr": self.schedule.lr} | progress | states_of(self._parts())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
-        progress = {name: state[name] for name in PROGRESS}
-        counts = [value for name, value in progress.items() if name != "best"]
-        if not all(type(count) is int and 0 <= count < 2**53 for count in counts):
-            raise ValueError(f"its counts of epochs and steps are {counts}")
-        if progress["best"] is not None and not math.isfinite(progress["best"]):
-            raise ValueError(f"its best {self.monitor} is {progress['best']}")
+        progress = {name: state[name] for name in self.progress}
+        for name, value in progress.items():
+            is_right = math.isfinite(value) if name == "best" and value else type(value) is int and 0 <= value < 2**53
+            if not is_right and (value is not None or name not in ("best", "part_size")):
+                raise ValueError(f"{name} is {value}")
         load_states(self._parts(), state)
         vars(self).update(progress)
         self.schedule.lr = float(state["lr"])

@@ -210,7 +210,10 @@ def test_a_wrong_resume_changes_nothing(refused, run_dir, tmp_path):
             r"loss: cross_entropy .* output, \[32, 5\] float32, with the target, \[32\] int64: Target \d",
         ),
         ("arch.args.sizes=[64, 10, 1]", r"loss: cross_entropy .* \[32, 1\].*one class"),
-        ("loss=mse_loss", r"loss: mse_loss .* \[32, 10\] float32, with the target, \[32\] int64: they must have the same shape"),
+        (
+            "loss=mse_loss",
+            r"loss: mse_loss .* \[32, 10\] float32, with the target, \[32\] int64: they must have the same shape",
+        ),
         ('metrics=["r2_score"]', r"metrics: r2_score .* \[32, 10\] float32, with the target, \[32\] int64"),
         ("loss.args.label_smoothing=5", "loss: cross_entropy .*label_smoothing must be between"),
     ],

@@ -26,8 +26,7 @@ logger = logging.getLogger(__name__)
 class Trainer(BaseTrainer):
     """Trains a model on batches of (data, target).
 
-    To change something, override the smallest method that holds it: `compute_loss` (what the loss is), `train_step`
-    (how weights are updated), `_train_epoch` (what an epoch is).
+    To change something, override the smallest method that holds it: `compute_loss`, `train_step`, `_train_epoch`.
 
     model: already on the device where it shall be trained.
     criterion: function (output, target) -> 0-d tensor, a mean over the batch.
@@ -81,10 +80,9 @@ class Trainer(BaseTrainer):
         if channels_last:
             model.to(memory_format=torch.channels_last)
         self.clip_grad_norm = clip_grad_norm
-        if on_nan not in ("stop", "skip"):
-            raise ValueError(f'on_nan is {on_nan!r}; it must be "stop" or "skip"')
         self.on_nan = on_nan
-        self.n_skipped = 0
+        self.n_skipped = 0  # steps left out for their gradients
+        self.progress += ["part_size", "n_skipped"]
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None
         self.train_metrics = MetricTracker(self.metrics, self.device)
         self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}
@@ -136,7 +134,7 @@ class Trainer(BaseTrainer):
             loss, output, target = self.train_step(batch)
             if self.ema is not None:
                 self.ema.update_parameters(self.model)
-            if self.on_nan == "stop" or loss.isfinite():
+            if self.on_nan != "skip" or loss.isfinite():
                 self.train_metrics.update(loss, output, target)
             self.end_step()
         log = self.train_metrics.compute()
@@ -184,22 +182,8 @@ class Trainer(BaseTrainer):
 
     # ----------------------------------------------------------------------------------------------- helpers
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"part_size": self.part_size, "n_skipped": self.n_skipped}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.part_size, self.n_skipped = state["part_size"], int(state["n_skipped"])
-        if self.data_loader is not None:
-            if self.batch > len(self.data_loader):
-                raise ValueError(f"batch is {self.batch}, an epoch has {len(self.data_loader)}")
-            self._check_schedule(self.data_loader)
-
     def _update_weights(self, buffers: list[Tensor]) -> None:
-        """The optimizer's step; left out if it shall be for bad gradients, and then `buffers` are put back.
-
-        A batch norm's averages have seen the NaN.
-        """
+        """The optimizer's step. One that is skipped puts `buffers` back: a batch norm has seen the NaN."""
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.scaler.unscale_(self.optimizer)
         if self.on_nan == "skip":
@@ -227,11 +211,10 @@ class Trainer(BaseTrainer):
     def _divergence(self, epoch: int) -> UserError:
         """What to say of a loss that is NaN or infinite."""
         n_good = next((i for i, loss in enumerate(self.train_metrics.losses()) if not math.isfinite(loss)), 0)
-        intact = " The checkpoints of earlier epochs are intact." if epoch > 1 else ""
         return UserError(
             f"the loss is NaN or infinite in epoch {epoch}, from step {self.step - self.batch + 1 + n_good} on, with "
             f"learning rate {self.schedule.lr:g}. Try a tenth of it (--lr), look for NaN or very large values in the "
-            f"data, or scale the features.{intact}"
+            "data, or scale the features. Checkpoints of earlier epochs are intact."
         )
 
     def _check_loaders(self) -> None:
@@ -245,11 +228,7 @@ class Trainer(BaseTrainer):
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
         if self.valid_data_loader is None and self.monitor.startswith("val_"):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
-        self._check_schedule(self.data_loader)
-
-    def _check_schedule(self, data_loader: BaseDataLoader) -> None:
-        n_epochs = self.epochs - self.epoch
-        self.schedule.check_length(n_epochs, n_epochs * len(data_loader) - self.batch)
+        self.schedule.check_length(self.epochs, self.epochs * len(self.data_loader))
 
     def _batches(self, batches: Iterable[Any], title: str, n_done: int = 0) -> Iterable[Any]:
         """The batches as the model wants them, with a bar on a terminal if they take half a second."""

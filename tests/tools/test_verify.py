@@ -71,7 +71,9 @@ def test_a_run_whose_checkpoints_are_all_damaged(run_dir, run_verify):
     code, out, _ = run_verify(run_dir)
     assert code == 1
     assert len(re.findall("^DAMAGED ", out, re.M)) == 5
-    assert f"A resume would fail: {run_dir} holds no valid checkpoint" in out
+    assert (
+        f"A resume would fail: {run_dir} holds no checkpoint (checkpoint-*.pth or model_best.pth) that is intact" in out
+    )
 
 
 def test_a_checkpoint_that_is_whole_but_does_not_fit(run_dir, run_verify):

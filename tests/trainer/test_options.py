@@ -422,7 +422,7 @@ def test_skipping_a_poisoned_batch_is_as_if_it_had_never_been(position, bad, opt
 
 
 def test_by_default_a_poisoned_batch_ends_the_run_and_no_step_is_counted_as_skipped():
-    with pytest.raises(UserError, match=r"the loss is NaN or infinite in epoch 1, from step 3 on.* features\.$"):
+    with pytest.raises(UserError, match=r"the loss is NaN or infinite in epoch 1, from step 3 on"):
         trained(dataset=poisoned(2), batch_size=5)
 
 
@@ -518,20 +518,6 @@ def test_one_cycle_that_ends_too_early_is_refused_before_the_training(schedule_p
     with pytest.raises(UserError, match=f"one per {schedule_per}, this training needs {n_needed}"):
         make(schedule=one_cycle(n_needed - 1), schedule_per=schedule_per)
     rates(schedule=one_cycle(n_needed), schedule_per=schedule_per)
-
-
-def test_one_cycle_that_ends_too_early_after_the_steps_already_made_is_refused_on_resume():
-    def one_cycle(optimizer):
-        return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=6)
-
-    trainer = make(schedule=one_cycle, schedule_per="step")  # two epochs of three steps
-    trainer.train()
-    state = trainer.state_dict()
-    make(schedule=one_cycle, schedule_per="step").load_state_dict(state)
-    with pytest.raises(UserError, match="this training needs 9"):
-        longer = make(schedule=one_cycle, schedule_per="step")
-        longer.epochs = 3
-        longer.load_state_dict(state)
 
 
 def test_a_plateau_cannot_be_judged_per_step():

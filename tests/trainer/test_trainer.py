@@ -611,7 +611,7 @@ def test_a_trainer_that_cannot_train_says_what_is_missing():
             trainer.train()
 
 
-@pytest.mark.parametrize("option", [{"monitor": "minimum val_loss"}, {"schedule_per": "batch"}, {"on_nan": "go on"}])
+@pytest.mark.parametrize("option", [{"monitor": "minimum val_loss"}, {"schedule_per": "batch"}])
 def test_an_option_that_would_be_taken_for_another_is_refused_in_a_notebook_too(option):
     [(name, value)] = option.items()
     with pytest.raises(ValueError, match=rf"^{name} is {value!r}"):
