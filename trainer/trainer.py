@@ -212,7 +212,8 @@ class Trainer(BaseTrainer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.part_size, self.n_skipped = state["part_size"], int(state["n_skipped"])
+        self.part_size = None if state["part_size"] is None else max(int(state["part_size"]), 1)
+        self.n_skipped = int(state["n_skipped"])
         if self.data_loader is not None and self.batch > len(self.data_loader):
             raise ValueError(f"the checkpoint says batch {self.batch} of an epoch that has {len(self.data_loader)}")
         self._check_schedule()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from utils.checkpoint.state import PLAIN
-from utils.errors import UserError
+from utils.errors import UserError, printable
 from utils.files import write_atomically
 
 KEYS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict}
@@ -70,7 +70,7 @@ def intact(files: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             yield file, load_checkpoint(file)
         except UserError as error:
-            logger.warning("%s; it is not used", error)
+            logger.warning("%s; it is not used", printable(str(error)))  # logging may not be set up yet
 
 
 def step_of(checkpoint: dict[str, Any]) -> int:
