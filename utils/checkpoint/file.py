@@ -58,7 +58,9 @@ def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[s
         return path, load_checkpoint(path)
     preferred = [path / BEST, path / LAST] if prefer_best else [path / LAST]
     others = sorted({*path.glob("checkpoint-epoch*.pth"), path / BEST}.difference(preferred))
-    found = next(intact(preferred), None) or max(intact(others), key=lambda found: step_of(found[1]), default=None)
+    found = next(intact(preferred), None)
+    if found is None:
+        found = max(intact(others), key=lambda file: file[1].get("step", 0), default=None)
     if found is None:
         raise UserError(f"{path} holds no checkpoint (checkpoint-*.pth or {BEST}) that is intact")
     return found
@@ -71,11 +73,6 @@ def intact(files: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield file, load_checkpoint(file)
         except UserError as error:
             logger.warning("%s; it is not used", printable(str(error)))  # logging may not be set up yet
-
-
-def step_of(checkpoint: dict[str, Any]) -> int:
-    """How many steps were made when it was saved."""
-    return checkpoint.get("step", 0)
 
 
 def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

@@ -88,13 +88,11 @@ def _parameter_names(stateful: dict[str, Any]) -> dict[nn.Parameter, str]:
 
 
 def _optimizer_state(optimizer: Optimizer, names: dict[nn.Parameter, str]) -> dict[str, Any]:
-    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if not set(trained) <= names.keys():
-        raise ValueError("an optimizer trains a parameter of a module that self.stateful does not hold")
-    order = [names[parameter] for parameter in trained]
-    state = optimizer.state_dict()
-    groups = [group | {"params": [order[i] for i in group["params"]]} for group in state["param_groups"]]
-    return {"state": {order[i]: value for i, value in state["state"].items()}, "param_groups": groups}
+    try:
+        groups = [group | {"params": [names[p] for p in group["params"]]} for group in optimizer.param_groups]
+        return {"state": {names[p]: values for p, values in optimizer.state.items()}, "param_groups": groups}
+    except KeyError:
+        raise ValueError("an optimizer trains a parameter of a module that self.stateful does not hold") from None
 
 
 def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], names: dict[nn.Parameter, str]) -> None:
