@@ -51,7 +51,7 @@ def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None
         if sys.stdout is not None:  # closed, as by `>&-`
             sys.stdout.flush()
     except BrokenPipeError:  # `test.py ... | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except Exception as error:
         message = _message_to_a_person(error)

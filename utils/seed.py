@@ -35,7 +35,7 @@ def random_state() -> dict[str, Any]:
         "torch": torch.default_generator.get_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         "python": (version, array("I", words).tobytes(), next_gauss),
-        "numpy": (name, keys.tobytes(), position, has_gauss, cached),
+        "numpy": (name, np.asarray(keys).tobytes(), position, has_gauss, cached),
     }
 
 

@@ -88,10 +88,7 @@ def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def load_plain(path: Path) -> Any:
-    """What torch has saved in a file, onto the CPU.
-
-    Raises UserError if the file is damaged, or holds anything but tensors and plain values.
-    """
+    """What torch has saved in a file. Raises UserError if it is damaged, or holds more than tensors and values."""
     damage = find_damage(path)
     if damage:
         raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
