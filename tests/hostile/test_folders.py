@@ -76,7 +76,7 @@ def test_a_folder_of_another_run_is_refused(refused, train, run_dir):
 
 @pytest.mark.parametrize("arguments", [[], ["--check"]])
 def test_a_strangers_file_names_and_values_do_not_steer_the_terminal(run_dir, tmp_path, arguments):
-    folder = tmp_path / "a\x1b[2Jb"
+    folder = tmp_path / "a\x1b[2Jb\udcff"  # no UTF-8 either
     run_dir.rename(folder)
     (folder / ".lock").unlink()  # which this process holds
     (folder / "checkpoint-last.pth").write_bytes(b"damaged")
@@ -90,5 +90,5 @@ def test_a_strangers_file_names_and_values_do_not_steer_the_terminal(run_dir, tm
     done = subprocess.run(command, capture_output=True, timeout=120, cwd=PROJECT, env=os.environ | {"PYTHONUTF8": "1"})
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == 0, said
-    assert r"checkpoint-epoch\x9b2J.pth is damaged" in said and r"a\x1b[2Jb" in said and "name" in said
+    assert r"checkpoint-epoch\x9b2J.pth is damaged" in said and r"a\x1b[2Jb\udcff" in said and "name" in said
     assert [c for c in said if c != "\n" and not c.isprintable()] == []
