@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 
     path = config.resume.parent / "test_metrics.json"
     write_json({name: value if math.isfinite(value) else None for name, value in results.items()}, path)
-    print(f"\nWritten to {path}")
+    print(printable(f"\nWritten to {path}"))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parse_config import ConfigParser
-from utils.errors import run_command
+from utils.errors import printable, run_command
 
 if TYPE_CHECKING:
     import torch
@@ -131,8 +131,10 @@ def check(config: ConfigParser) -> None:
         path = Path(folder) / "checkpoint.pth"
         save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
         trainer.load_state_dict(load_checkpoint(path))
-    print(*notes, "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was "
-          "written.", sep="\n")  # fmt: skip
+    notes.append(
+        "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written."
+    )
+    print(printable("\n".join(notes)))
 
 
 if __name__ == "__main__":

@@ -207,8 +207,9 @@ class BaseTrainer(ABC):
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
         progress = {name: state[name] for name in self.progress}
         for name, value in progress.items():
-            is_right = math.isfinite(value) if name == "best" and value else type(value) is int and 0 <= value < 2**53
-            if not is_right and (value is not None or name not in ("best", "part_size")):
+            is_count = type(value) is int and (1 if name == "part_size" else 0) <= value < 2**53
+            is_optional = name in ("best", "part_size") and (value is None or (name == "best" and math.isfinite(value)))
+            if not is_count and not is_optional:
                 raise ValueError(f"{name} is {value}")
         load_states(self._parts(), state)
         vars(self).update(progress)

@@ -10,11 +10,15 @@ LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-class Terminal(logging.StreamHandler):
-    """Standard output. The training goes on when nobody reads it any more, as in `train.py ... | head`."""
+class Printable(logging.Formatter):
+    """Lines that cannot steer a terminal, whatever file they quote."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
+
+
+class Terminal(logging.StreamHandler):
+    """Standard output. The training goes on when nobody reads it any more, as in `train.py ... | head`."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
@@ -36,11 +40,11 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     """
     terminal = Terminal(sys.stdout)
     terminal.setLevel(LEVELS[verbosity])
-    terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.setFormatter(Printable("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log_file is not None:
         handlers.append(TrainLog(log_file, encoding="utf-8", delay=True))
-        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        handlers[-1].setFormatter(Printable("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     for room in ("__main__", *(path.stem for path in PROJECT.iterdir())):  # libraries are silent but for warnings
         logging.getLogger(room).setLevel(logging.DEBUG)

@@ -71,9 +71,8 @@ def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
     Raises UserError, with nothing changed, if it is not the checkpoint's folder, if another process trains there, or if
     what will be added to is no file of its own: a stranger's run folder could lead the log, by a link, into any file.
     """
-    for name in (*FILES, *FOLDERS):
-        path = run_dir / name
-        is_right = path.is_dir() if name in FOLDERS else path.is_file()
+    for path in (run_dir / name for name in (*FILES, *FOLDERS)):
+        is_right = path.is_dir() if path.name in FOLDERS else path.is_file()
         if path.is_symlink() or (path.exists() and not is_right):
             raise UserError(f"{path} is a link, or not the kind of file it should be; remove it to go on")
     mark = run_mark(run_dir)
@@ -126,7 +125,7 @@ def record_environment(run_dir: Path, device: str) -> None:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "packages": {package: _version(package) for package in PACKAGES},
+        "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES},
     }
     if environment is None:
         environment = {"run": uuid.uuid4().hex} | now
@@ -159,11 +158,4 @@ def _git(*arguments: str) -> str | None:
         command = ["git", "-C", str(PROJECT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
         return None

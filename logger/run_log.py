@@ -77,7 +77,7 @@ def read_metrics(run_dir: Path) -> list[Record]:
     """The records of metrics.jsonl. Raises UserError if there is none, or a line is no JSON."""
     path = run_dir / "metrics.jsonl"
     try:
-        return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+        return [json.loads(line) for line in path.read_bytes().split(b"\n") if line.strip()]
     except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 

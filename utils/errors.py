@@ -27,10 +27,10 @@ class ConfigError(UserError):
     def __init__(self, where: str, faults: list[str]):
         if len(faults) == 1:
             super().__init__(f"{where}: {faults[0]}")
-        else:
-            lines = [f"  {fault}" for fault in faults[:MAX_FAULTS_SHOWN]]
-            lines += [f"  and {len(faults) - len(lines)} more"] if len(faults) > len(lines) else []
-            super().__init__(f"{where} has {len(faults)} faults:\n" + "\n".join(lines))
+            return
+        shown = [f"{where} has {len(faults)} faults:", *faults[:MAX_FAULTS_SHOWN]]
+        shown += [f"and {len(faults) - MAX_FAULTS_SHOWN} more"] if len(faults) > MAX_FAULTS_SHOWN else []
+        super().__init__("\n  ".join(shown))
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -42,18 +42,16 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:
-    """Run a command's `main(argv)` and return its exit code.
+    """Run a command's `main(argv)` and return its exit code: 0 done, 2 a person's fault, 130 SIGINT, 143 SIGTERM.
 
-    0 done, 2 a UserError, a missing permission, a full disk or a GPU's full memory, 130 after SIGINT, 143 after
-    SIGTERM. Any other exception is a bug and keeps its traceback; with --debug among the arguments the others show
-    theirs too.
+    Any other exception is a bug and keeps its traceback; with --debug among the arguments the others show theirs too.
     """
     try:
         main(argv)
         if sys.stdout is not None:  # closed, as by `>&-`
             sys.stdout.flush()
     except BrokenPipeError:  # `test.py ... | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except Exception as error:
         message = _message_to_a_person(error)

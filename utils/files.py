@@ -40,4 +40,5 @@ def remove_temporary_files(folder: Path) -> None:
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write indented JSON."""
     text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    # A path on the command line need not be UTF-8; this makes JSON's own escape of it.
+    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))

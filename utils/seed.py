@@ -31,30 +31,23 @@ def random_state() -> dict[str, Any]:
     """The state of every generator, in tensors and plain values; the long ones as bytes, which are quick to copy."""
     version, words, next_gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
-    return torch_random_state() | {
-        "python": (version, array("I", words).tobytes(), next_gauss),
-        "numpy": (name, keys.tobytes(), position, has_gauss, cached),
-    }
-
-
-def torch_random_state() -> dict[str, Any]:
-    """The part of `random_state()` that is quick to read."""
     return {
         "torch": torch.default_generator.get_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "python": (version, array("I", words).tobytes(), next_gauss),
+        "numpy": (name, np.asarray(keys).tobytes(), position, has_gauss, cached),
     }
 
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Undo everything drawn since `random_state()`. A GPU's state is skipped where there is no such GPU."""
-    if "python" in state:
-        version, words, next_gauss = state["python"]
-        random.setstate((version, tuple(array("I", words)), next_gauss))
-        name, keys, position, *gauss = state["numpy"]
-        keys = np.frombuffer(keys, dtype=np.uint32)
-        if len(keys) != MT_WORDS or not 0 <= position <= MT_WORDS:  # NumPy does not look, and would read foreign memory
-            raise ValueError(f"NumPy's random state is at {position} of {len(keys)} words; it has {MT_WORDS}")
-        np.random.set_state((name, keys, position, *gauss))
+    version, words, next_gauss = state["python"]
+    random.setstate((version, tuple(array("I", words)), next_gauss))
+    name, keys, position, *gauss = state["numpy"]
+    keys = np.frombuffer(keys, dtype=np.uint32)
+    if len(keys) != MT_WORDS or not 0 <= position <= MT_WORDS:  # NumPy does not look, and would read foreign memory
+        raise ValueError(f"NumPy's random state is at {position} of {len(keys)} words; it has {MT_WORDS}")
+    np.random.set_state((name, keys, position, *gauss))
     torch.set_rng_state(state["torch"])
     for device, cuda_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(cuda_state, device)

@@ -49,6 +49,6 @@ class TensorBoardWriter:
 
                 self._summary = SummaryWriter(str(self._folder), purge_step=self._n_steps_done + 1)
             write(self._summary)
-        except OSError as error:
-            logger.warning("TensorBoard's files end here: %s", error.strerror)
+        except (OSError, UnicodeError) as error:  # it cannot write below a path that is not UTF-8
+            logger.warning("TensorBoard's files end here: %s", error.strerror if isinstance(error, OSError) else error)
             self._has_ended = True

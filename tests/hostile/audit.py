@@ -140,8 +140,8 @@ def try_command(main: Callable, run_dir: Path, auditor: Auditor) -> dict[str, An
     os.chdir(outside)
     before, auditor.found, crash = content(outside), [], None
     modules = set(sys.modules)
-    words = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(words), warnings.catch_warnings():
+    words, output = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(words), warnings.catch_warnings():
         auditor.run_dir = run_dir
         try:
             code = run_command(main, ["-r", str(run_dir / LAST)])
@@ -155,6 +155,7 @@ def try_command(main: Callable, run_dir: Path, auditor: Auditor) -> dict[str, An
     return {
         "code": code,
         "words": words.getvalue()[-5000:],
+        "raw": [c for c in words.getvalue() + output.getvalue() if c != "\n" and not c.isprintable()][:10],
         "crash": crash,
         "events": auditor.found,
         "changed": changed,

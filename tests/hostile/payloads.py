@@ -220,7 +220,7 @@ CALLS = [
     ("collections", "OrderedDict.fromkeys", []), ("torch._utils", "_import_dotted_name", "os.system"),
     ("numpy", "load", "x.npy"), ("numpy", "fromfile", "/dev/zero"), ("numpy", "core.multiarray._reconstruct"),
     ("pandas", "read_pickle", "x"), ("joblib", "load", "x"), ("utils.files", "write_json", {}, "../outside/x"),
-    ("utils.checkpoint.safe_load", "load_plain", "x"), ("model.mlp", "MLP", [1, 1]), ("trainer.trainer", "Trainer", 1),
+    ("utils.checkpoint.file", "load_plain", "x"), ("model.mlp", "MLP", [1, 1]), ("trainer.trainer", "Trainer", 1),
     ("pathlib", "PosixPath", "x"), ("multiprocessing", "Process"), ("asyncio", "run", 1), ("antigravity", "geohash"),
 ]  # fmt: skip
 for module, name, *arguments in CALLS:
@@ -276,6 +276,17 @@ for name, content in {
     "nothing at all": b"",
 }.items():
     add(f"file: {name}", raw(content), DAMAGED)
+
+
+def before_the_zip(run_dir: Path, checkpoint: dict) -> None:
+    """torch goes by what a file begins as, zipfile by how it ends: the part that is checked is not the one loaded."""
+    honest = (run_dir / LAST).read_bytes()
+    torch.save(checkpoint, run_dir / LAST, _use_new_zipfile_serialization=False)
+    with (run_dir / LAST).open("ab") as file:
+        file.write(honest)
+
+
+add("file: torch's old format, and a zip archive", before_the_zip, DAMAGED)
 
 
 # -------------------------------------------------------------------------------------------------- zip archives
@@ -416,22 +427,31 @@ def with_values(**values: Any) -> Callable[[Path, dict], None]:
 
 
 NOT_OURS = "cannot be right"
+MISFIT = "does not fit this run"
+for name, values in {
+    "a step that is a text": {"step": "1; touch x"},
+    "an epoch that is a list": {"epoch": [1]},
+    "an average that is a list": {"ema": [1, 2]},
+    "a model that is a list": {"model": [1, 2]},
+    "a config that is a text": {"config": "{}"},
+    "an optimizer that is a text": {"optimizer": "SGD"},
+    "a schedule that is a list": {"lr_scheduler": [1, 2]},
+}.items():
+    add(f"value: {name}", with_values(**values), NOT_OURS)
 for name, values in {
     "an epoch below zero": {"epoch": -1},
     "an epoch of 2^60": {"epoch": 2**60},
     "an epoch of a hundred digits": {"epoch": 10**100},
     "an epoch that is true": {"epoch": True},
-    "a step that is a text": {"step": "1; touch x"},
     "a best that is NaN": {"best": math.nan},
     "a best that is infinite": {"best": -math.inf},
-    "a model that is a list": {"model": [1, 2]},
-    "weights that are numbers": {"model": {"x": 1}},
-    "a config that is a text": {"config": "{}"},
-    "a config of numbers": {"config": {1: 2}},
-    "an optimizer that is a text": {"optimizer": "SGD"},
+    "a best of 2^2000": {"best": 2**2000},
     "a best that is a list": {"best": [1]},
 }.items():
-    add(f"value: {name}", with_values(**values), NOT_OURS)
+    add(f"value: {name}", with_values(**values), MISFIT, both=False)
+add("value: weights that are numbers", with_values(model={"x": 1}), OTHER_MODEL)
+add("value: an average of numbers", with_values(ema={"n_averaged": 1, "module.x": 5}), None)
+add("value: a config of numbers", with_values(config={1: 2}), "arch: missing")
 
 
 def without_epoch(run_dir: Path, checkpoint: dict) -> None:
@@ -444,7 +464,6 @@ def with_name(name: str) -> Callable[[Path, dict], None]:
     return lambda run_dir, c: torch.save(c | {"model": c["model"] | {name: torch.ones(1)}}, run_dir / LAST)
 
 
-MISFIT = "does not fit this run"
 add("value: no epoch", without_epoch, MISFIT, both=False)
 add("value: a weight's name of 10 MB", with_name(LONG), OTHER_MODEL)
 add("value: a weight's name that steers the terminal", with_name("\x1b[2J\nerror: ok"), r"\x1b[2J\nerror: ok")
@@ -479,13 +498,41 @@ for name, (path, value) in {
     "groups that are a text": ("optimizer.param_groups", "x"),
     "too many groups": ("optimizer.param_groups", [{"params": [0]}] * 10_000),
     "parameters of other numbers": ("optimizer.param_groups.0.params", [7] * 3),
-    "a schedule that is a list": ("lr_scheduler", [1, 2]),
     "a learning rate of a text": ("optimizer.param_groups.0.lr", "import os"),
     "metrics that are none": ("train_metrics", 5),
     "pending batches of texts": ("train_metrics.pending", ["abc"]),
-    "a group of batches without end": ("train_metrics.groups", [(2**60, torch.ones(3), ["x"])]),
+    "batches without targets": ("train_metrics.pending", [(torch.ones(3), "x")]),
+    "losses of texts": ("train_metrics.losses", [(3, "x")]),
+    "means without end": ("train_metrics.means", [(2**60, torch.ones(3))]),
+    "a part's size of a text": ("part_size", "x"),
 }.items():
     add(f"state: {name}", in_state(path, value), MISFIT, both=False)
+
+
+def in_optimizer(key: str, value: Any) -> Callable[[Path, dict], None]:
+    """Set what the optimizer keeps for every weight: fused, torch's kernels look at no shape."""
+
+    def make(run_dir: Path, checkpoint: dict) -> None:
+        for values in checkpoint["optimizer"]["state"].values():
+            values[key] = value
+        torch.save(checkpoint, run_dir / LAST)
+
+    return make
+
+
+for key in ("exp_avg", "exp_avg_sq", "step"):
+    for value in (torch.ones(1), torch.ones(3, 3), torch.ones(0), torch.ones(64 * 10)):
+        add(f"state: {key} of {value.numel()} numbers", in_optimizer(key, value), MISFIT, both=False)
+
+
+def warm_restarts(run_dir: Path, checkpoint: dict) -> None:
+    """A cycle of no epochs, which the scheduler divides by."""
+    checkpoint["config"]["lr_scheduler"] = {"type": "CosineAnnealingWarmRestarts", "args": {"T_0": 2}}
+    checkpoint["lr_scheduler"] = {"T_i": 0, "T_cur": 1, "last_epoch": 1}
+    torch.save(checkpoint, run_dir / LAST)
+
+
+add("state: a cycle of no epochs", warm_restarts, "lr_scheduler: ", both=False)
 for name, (path, value) in {
     "a schedule's method": ("lr_scheduler.step", 5),
     "a schedule's optimizer": ("lr_scheduler.optimizer", {"param_groups": []}),
@@ -506,7 +553,7 @@ def link(name: str, target: str) -> Callable[[Path, dict], None]:
     return make
 
 
-for name in ("train.log", "metrics.jsonl", "config.json", "environment.json", "tensorboard"):
+for name in ("train.log", "metrics.jsonl", "config.json", "environment.json", "tensorboard", "figures"):
     add(f"{name} leads outside", link(name, "../outside/canary"), "is a link", both=False)
     add(f"{name} leads to what is not there", link(name, "../outside/x"), "is a link", both=False)
 add("train.log leads in a circle", link("train.log", "train.log"), "is a link", both=False)
@@ -560,16 +607,22 @@ for name, content in {
     "a list": "[]\n",
     "a text": '{"epoch": "x"}\n',
     "no epoch": "{}\n",
-    "NaN": '{"epoch": NaN, "loss": NaN, "val_loss": Infinity}\n',
+    "a loss that is NaN": '{"epoch": 1, "loss": NaN, "val_loss": Infinity}\n',
     "texts for losses": '{"epoch": 1, "loss": "x", "val_loss": []}\n',
     "nested deeply": "[" * 100_000 + "\n",
     "a number of 10,000 digits": '{"epoch": ' + "9" * 10_000 + "}\n",
     "no text": b'\xff\xfe{"epoch": 1}\n',
     "10 MB in one line": '{"epoch": 1, "x": "' + LONG + '"}\n',
-    "an epoch twice": '{"epoch": 1, "epoch": 0, "loss": 1.0}\n' * 2,
     "zeros": bytes(MIB),
 }.items():
     add(f"metrics.jsonl: {name}", written("metrics.jsonl", content), None)
+for name, content in {"an epoch that is NaN": '{"epoch": NaN}\n', "a line is missing": '{"epoch": 0}\n'}.items():
+    add(f"metrics.jsonl: {name}", written("metrics.jsonl", content), "lines are missing", both=False)
+add("metrics.jsonl: a line in the middle", written("metrics.jsonl", '{"epoch": "\x1b[2J"}\n{"epoch": 1}\n'),
+    "line 1 is no record", both=False)  # fmt: skip
+add("environment.json: of another run", written("environment.json", '{"run": "x"}'), "not the folder of", both=False)
+add("no environment.json", lambda run_dir, c: (run_dir / "environment.json").unlink(), "not the folder of", both=False)
+add("no metrics.jsonl", lambda run_dir, c: (run_dir / "metrics.jsonl").unlink(), "is missing", both=False)
 for name, content in {"hostile": '{"trainer": {"save_dir": "../outside"}}', "no JSON": "{" * 1000}.items():
     add(f"config.json beside the checkpoint: {name}", written("config.json", content), None)
 add("a module beside the checkpoint", written("stranger.py", "open('../outside/x', 'w')"), None)
@@ -624,4 +677,4 @@ add("an image that is a program", with_data("ImageFolderDataLoader", {"batch_siz
 arguments = {"backbone": "resnet18", "num_classes": 10, "weights": "{run}/weights.pth"}
 for name, content in {"code": EVIL, "a script": b"#!/bin/sh", "nothing": b""}.items():
     make = with_data("TorchvisionModel", arguments, {"weights.pth": content}, key="arch")
-    add(f"a file of weights: {name}", make, "weights.pth cannot be loaded safely")
+    add(f"a file of weights: {name}", make, "weights.pth is damaged")

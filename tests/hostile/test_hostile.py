@@ -47,6 +47,7 @@ def test_a_payload_is_refused_with_one_line_or_does_no_harm(report, name, comman
     assert happened["crash"] is None
     assert happened["events"] == []
     assert happened["changed"] == []
+    assert happened["raw"] == []  # nothing that would steer the terminal
     assert (happened["code"], happened["words"]) == (0, "") if words is None else happened["code"] == 2
     if words is not None:
         assert happened["words"].startswith("error: ") and words in happened["words"]
@@ -56,7 +57,7 @@ def test_a_payload_is_refused_with_one_line_or_does_no_harm(report, name, comman
 
 def test_the_honest_run_goes_on(report):
     for happened in report["payloads"]["honest"].values():
-        assert happened == {"code": 0, "words": "", "crash": None, "events": [], "changed": []}
+        assert happened == {"code": 0, "words": "", "raw": [], "crash": None, "events": [], "changed": []}
 
 
 def test_a_config_out_of_a_checkpoint_downloads_nothing(monkeypatch, tmp_path):

@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> tuple[Path, dict]:
 def content(folder: Path) -> dict[str, bytes | str]:
     """Every byte of a folder, and where its links lead."""
     return {
-        str(path): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        str(path): str(path.readlink()) if path.is_symlink() else path.read_bytes()
         for path in folder.rglob("*")
         if path.is_symlink() or path.is_file()
     }

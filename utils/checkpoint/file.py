@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from utils.checkpoint.state import PLAIN
-from utils.errors import UserError
+from utils.errors import UserError, printable
 from utils.files import write_atomically
 
 KEYS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict}
@@ -58,7 +58,9 @@ def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[s
         return path, load_checkpoint(path)
     preferred = [path / BEST, path / LAST] if prefer_best else [path / LAST]
     others = sorted({*path.glob("checkpoint-epoch*.pth"), path / BEST}.difference(preferred))
-    found = next(intact(preferred), None) or max(intact(others), key=lambda found: step_of(found[1]), default=None)
+    found = next(intact(preferred), None)
+    if found is None:
+        found = max(intact(others), key=lambda file: file[1].get("step", 0), default=None)
     if found is None:
         raise UserError(f"{path} holds no checkpoint (checkpoint-*.pth or {BEST}) that is intact")
     return found
@@ -70,12 +72,7 @@ def intact(files: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             yield file, load_checkpoint(file)
         except UserError as error:
-            logger.warning("%s; it is not used", error)
-
-
-def step_of(checkpoint: dict[str, Any]) -> int:
-    """How many steps were made when it was saved."""
-    return checkpoint.get("step", 0)
+            logger.warning("%s; it is not used", printable(str(error)))  # logging may not be set up yet
 
 
 def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -91,10 +88,7 @@ def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def load_plain(path: Path) -> Any:
-    """What torch has saved in a file, onto the CPU.
-
-    Raises UserError if the file is damaged, or holds anything but tensors and plain values.
-    """
+    """What torch has saved in a file. Raises UserError if it is damaged, or holds more than tensors and values."""
     damage = find_damage(path)
     if damage:
         raise UserError(f"{path} is damaged or not a checkpoint: {damage}")

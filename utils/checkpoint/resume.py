@@ -72,11 +72,10 @@ def take_over_changes(
         if _type(config) == "ReduceLROnPlateau":
             state["lr_scheduler"] = fresh["lr_scheduler"]
     other_batches = [key for key in changes if key.startswith(EPOCH) and key not in HARMLESS]
+    if other_batches and state["batch"]:
+        notes |= {key: f"{notes[key]}; epoch {state['epoch'] + 1} starts anew" for key in other_batches}
     if other_batches:
-        state |= {key: fresh[key] for key in ("part_size",) if key in fresh}
-        if state["batch"]:
-            notes |= {key: f"{notes[key]}; epoch {state['epoch'] + 1} starts anew" for key in other_batches}
-            state |= {key: fresh[key] for key in ("batch", "train_metrics") if key in fresh}
+        state |= {key: fresh[key] for key in ("batch", "train_metrics", "part_size") if key in fresh}
     return state, _table([(key, _show(old), _show(new), notes[key]) for key, (old, new) in changes.items()])
 
 

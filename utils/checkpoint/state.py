@@ -80,24 +80,22 @@ def snapshot(value: Any, place: str = "the state") -> Any:
 # ------------------------------------------------------------------------------------------ optimizers, schedulers
 
 
-def _parameter_names(stateful: dict[str, Any]) -> dict[nn.Parameter, str]:
+def _parameter_names(stateful: dict[str, Any]) -> dict[Tensor, str]:
     modules = {key: thing for key, thing in stateful.items() if isinstance(thing, nn.Module)}
     return {
         parameter: f"{key}.{name}" for key, model in modules.items() for name, parameter in model.named_parameters()
     }
 
 
-def _optimizer_state(optimizer: Optimizer, names: dict[nn.Parameter, str]) -> dict[str, Any]:
-    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if not set(trained) <= names.keys():
-        raise ValueError("an optimizer trains a parameter of a module that self.stateful does not hold")
-    order = [names[parameter] for parameter in trained]
-    state = optimizer.state_dict()
-    groups = [group | {"params": [order[i] for i in group["params"]]} for group in state["param_groups"]]
-    return {"state": {order[i]: value for i, value in state["state"].items()}, "param_groups": groups}
+def _optimizer_state(optimizer: Optimizer, names: dict[Tensor, str]) -> dict[str, Any]:
+    try:
+        groups = [group | {"params": [names[p] for p in group["params"]]} for group in optimizer.param_groups]
+        return {"state": {names[p]: values for p, values in optimizer.state.items()}, "param_groups": groups}
+    except KeyError:
+        raise ValueError("an optimizer trains a parameter of a module that self.stateful does not hold") from None
 
 
-def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], names: dict[nn.Parameter, str]) -> None:
+def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], names: dict[Tensor, str]) -> None:
     groups, of_each, n = [], {}, 0
     for loaded, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
         own_names = [names[parameter] for parameter in own["params"]]

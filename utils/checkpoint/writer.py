@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoint.file import BEST, LAST, intact, save_checkpoint, step_of
+from utils.checkpoint.file import BEST, LAST, intact, save_checkpoint
 from utils.errors import TrainingInterrupted, UserError
 from utils.files import write_atomically
 
@@ -33,9 +33,8 @@ class CheckpointWriter:
 
     Use it in a `with` block, whose end waits until everything is written.
 
-    One save is under way at a time; the next one waits for it. Epochs can take less than a millisecond: then the best
-    state waits in memory for the next save. A save that the disk refuses leaves the files of the one before, and the
-    next save tries again.
+    One save is under way at a time; the next one waits for it. The best state may wait in memory for the next save. A
+    save that the disk refuses leaves the files of the one before, and the next save tries again.
     """
 
     run_dir: Path
@@ -64,8 +63,8 @@ class CheckpointWriter:
         """
         state = self.take_state()
         self._write(self.run_dir, state, None)
-        future = [path for epoch, path in self._epoch_files().items() if epoch > state["epoch"]]
-        future += [path for path, best in intact([self.run_dir / BEST]) if step_of(best) > state["step"]]
+        future = [path for epoch, path in self._epoch_files() if epoch > state["epoch"]]
+        future += [path for path, best in intact([self.run_dir / BEST]) if best.get("step", 0) > state["step"]]
         for path in future:
             abandoned = path.replace(path.with_name(f"abandoned-{path.name.rpartition('-')[2].removeprefix('model_')}"))
             logger.info("%s is of a later step than the one gone back to: it is %s now", path.name, abandoned.name)
@@ -149,7 +148,10 @@ class CheckpointWriter:
         else:
             periodic = folder / f"checkpoint-epoch{epoch}.pth"
             save_checkpoint(state, periodic)
-            self._delete_old(epoch)
+            if self.keep_last is not None:
+                until_now = [path for number, path in self._epoch_files() if number <= epoch]
+                for path in until_now[: -self.keep_last]:
+                    path.unlink()
             with periodic.open("rb") as written:
                 write_atomically(folder / LAST, lambda file: shutil.copyfileobj(written, file))
         self._on_disk = state["epoch"], state["step"]
@@ -167,15 +169,10 @@ class CheckpointWriter:
         self._bad_step = state["step"]
         return False
 
-    def _delete_old(self, newest: int) -> None:
-        files = self._epoch_files()
-        if self.keep_last is not None:
-            for epoch in sorted(epoch for epoch in files if epoch <= newest)[: -self.keep_last]:
-                files[epoch].unlink()
-
-    def _epoch_files(self) -> dict[int, Path]:
-        names = ((re.fullmatch(r"checkpoint-epoch(\d+)\.pth", path.name), path) for path in self.run_dir.iterdir())
-        return {int(name[1]): path for name, path in names if name}
+    def _epoch_files(self) -> list[tuple[int, Path]]:
+        """Every checkpoint-epoch<N>.pth with its N, in order."""
+        files = [(re.fullmatch(r"checkpoint-epoch(\d+)\.pth", path.name), path) for path in self.run_dir.iterdir()]
+        return sorted((int(name[1]), path) for name, path in files if name)
 
     def _save_elsewhere(self, state: State) -> str:
         """Save the state outside the run's folder; returns a sentence that says where."""

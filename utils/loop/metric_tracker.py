@@ -98,7 +98,12 @@ class MetricTracker:
         return {"losses": self._losses, "pending": self._pending, "means": self._means, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict()`."""
+        """Go on from a `state_dict()`. Raises LookupError, RuntimeError, TypeError or ValueError for anything else."""
+        _mean([(n, float(loss)) for n, loss in state["losses"]])
+        for n, means in state["means"]:
+            _mean([(n, float(mean)) for _, mean in zip(self.means, means, strict=True)])
+        for _, target in [*state["pending"], *state["epoch"]]:
+            n_samples(target)
         self.reset()
         state = to_device(state, self.device)
         self._losses, self._means, self._epoch = list(state["losses"]), list(state["means"]), list(state["epoch"])

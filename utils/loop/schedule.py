@@ -63,7 +63,7 @@ class Schedule:
         elif self.per == "epoch":
             self._step()
 
-    def _step(self, *metric: float) -> None:
+    def _step(self, *metric: Any) -> None:
         if self.lr_scheduler is None:
             return
         try:

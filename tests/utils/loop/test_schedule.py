@@ -57,7 +57,7 @@ def test_a_plateau_follows_the_monitor():
 @pytest.mark.parametrize(("per", "monitor"), [("epoch", "max val_accuracy"), ("epoch", "off"), ("step", "min loss"),
                                               ("batch", "min loss")])  # fmt: skip
 def test_a_plateau_that_does_not_fit_is_refused(per, monitor):
-    with pytest.raises(ValueError, match="ReduceLROnPlateau|schedule_per"):
+    with pytest.raises(ValueError, match=r"ReduceLROnPlateau|schedule_per"):
         Run(SCHEDULERS.ReduceLROnPlateau, per, monitor=monitor)
 
 
@@ -71,5 +71,5 @@ def test_a_one_cycle_that_would_end_too_early_is_refused_at_once():
 def test_a_damaged_state_of_a_schedule_is_one_line():
     run = Run(lambda optimizer: SCHEDULERS.CosineAnnealingWarmRestarts(optimizer, T_0=2))
     run.schedule.lr_scheduler.T_i = 0
-    with pytest.raises(UserError, match="lr_scheduler: .*by zero.*stepped once per step"):
+    with pytest.raises(UserError, match=r"lr_scheduler: .*by zero.*stepped once per step"):
         run.step()
