@@ -90,7 +90,8 @@ class BaseTrainer(ABC):
         self.writer = Writers(lambda: self.step)
         self.to_close: list[Any] = []  # data loaders, whose worker processes end with the training
         self.stop_signals = StopSignals()
-        self.checkpoints: CheckpointWriter | None = None  # while it trains in a folder
+        self.run_dir: Path | None = None
+        self.checkpoints: CheckpointWriter | None = None  # of that folder
         self.on_step: Callable[[], Any] | None = None
 
         self.epoch = 0  # epochs completed
@@ -98,7 +99,7 @@ class BaseTrainer(ABC):
         self.step = 0  # optimizer steps in all
         self.best: float | None = None
         self.epochs_since_best = 0
-        self.progress = ["epoch", "batch", "step", "best", "epochs_since_best"]  # what a checkpoint holds of these
+        self.saved_numbers = ["epoch", "batch", "step", "best", "epochs_since_best"]  # in a checkpoint
 
     @abstractmethod
     def _train_epoch(self, epoch: int) -> dict[str, float]:
@@ -130,9 +131,10 @@ class BaseTrainer(ABC):
                 stack.callback(loader.close)
             if run_dir is not None:
                 stack.enter_context(self.stop_signals)
-            run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
-            self.checkpoints = None if run_dir is None else stack.enter_context(self._open_checkpoints(run_dir))
-            self.run_log = stack.enter_context(RunLog(run_dir, self.epoch, self.epochs, self.writer))
+            self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
+            if self.run_dir is not None:
+                self.checkpoints = stack.enter_context(self._open_checkpoints(self.run_dir))
+            self.run_log = stack.enter_context(RunLog(self.run_dir, self.epoch, self.epochs, self.writer))
             while not self._is_finished():
                 record = self._run_epoch()
                 if on_epoch is not None:
@@ -200,12 +202,12 @@ class BaseTrainer(ABC):
 
         A checkpoint holds the config and the states of the random generators beside it.
         """
-        progress = {name: vars(self)[name] for name in self.progress}
+        progress = {name: vars(self)[name] for name in self.saved_numbers}
         return {"optimizer": None, "lr_scheduler": None, "lr": self.schedule.lr} | progress | states_of(self._parts())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
-        progress = {name: state[name] for name in self.progress}
+        progress = {name: state[name] for name in self.saved_numbers}
         for name, value in progress.items():
             is_count = type(value) is int and (1 if name == "part_size" else 0) <= value < 2**53
             is_optional = name in ("best", "part_size") and (value is None or (name == "best" and math.isfinite(value)))

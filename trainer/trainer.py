@@ -82,7 +82,7 @@ class Trainer(BaseTrainer):
         self.clip_grad_norm = clip_grad_norm
         self.on_nan = on_nan
         self.n_skipped = 0  # steps left out for their gradients
-        self.progress += ["part_size", "n_skipped"]
+        self.saved_numbers += ["part_size", "n_skipped"]
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None
         self.train_metrics = MetricTracker(self.metrics, self.device)
         self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}

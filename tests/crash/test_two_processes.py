@@ -34,7 +34,7 @@ def main(argv):
     model = nn.Linear(3, 1)
     loader = BaseDataLoader(InMemoryDataset(data, data[:, :1]), 4, validation_split=0.25)
     trainer = Told(model, nn.functional.mse_loss, [], torch.optim.SGD(model.parameters(), lr=0.001), loader,
-                   loader.split_validation(), epochs=10**6, tensorboard=False, save_period=10**6, threads=1)
+                   loader.split_validation(), epochs=10**6, tensorboard=False, save_period=10**6)
     try:
         trainer.train(Path(argv[2]))
     finally:

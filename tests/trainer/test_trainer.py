@@ -266,7 +266,7 @@ def test_what_was_saved_within_an_epoch_while_the_training_went_on_is_resumed_ex
             result = super().train_step(batch)
             if self.step == step:  # this is the next one: the save has been written while the weights changed
                 self.checkpoints._wait()
-                shutil.copy(self.checkpoints.run_dir / "checkpoint-last.pth", tmp_path / "copy.pth")
+                shutil.copy(self.run_dir / "checkpoint-last.pth", tmp_path / "copy.pth")
             return result
 
     straight, resumed = run_folder(tmp_path, "straight"), run_folder(tmp_path, "resumed")
