@@ -94,25 +94,21 @@ def load_plain(path: Path) -> Any:
         raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        _refuse_foreign(content, path.stat().st_size)
+        _refuse_foreign(content, [path.stat().st_size])
     except Exception as error:  # whatever a hostile or damaged file causes; torch's advice would be to trust it
         raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from error
     return content
 
 
 def find_damage(path: Path) -> str | None:
-    """What is wrong with the zip archive that torch.save wrote: every record carries a checksum.
-
-    torch.save compresses nothing and keeps records apart, so that an archive whose records are together larger than
-    the file is a bomb; it is not opened.
-    """
+    """What is wrong with the zip archive that torch.save wrote, uncompressed: every record carries a checksum."""
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
             if all(record.header_offset for record in records):  # torch goes by what stands at the file's beginning
                 return "it does not begin as a zip archive"
             if sum(record.file_size for record in records) > path.stat().st_size:
-                return "its records are larger than the file"
+                return "its records are larger than the file"  # a bomb
             if any(record.external_attr & MARKED_AS_FOLDER for record in records):
                 return "a record is marked as a folder"  # torch would leave its tensor unread and say nothing
             record = archive.testzip()
@@ -121,28 +117,21 @@ def find_damage(path: Path) -> str | None:
     return f"the checksum of {record} does not match" if record else None
 
 
-def _refuse_foreign(content: Any, file_size: int) -> None:
+def _refuse_foreign(value: Any, room: list[int], depth: int = 0) -> None:
     """Raise ValueError for what `snapshot` does not make, and for more than the file has room for.
 
-    Every value that `snapshot` makes takes a byte or more, but a hostile file can hold one list in the next, twice each
+    room: what is left of it, in bytes; every value takes one. A hostile file can hold one list in the next, twice each
     time, and one number as a tensor of a terabyte.
     """
-    waiting, n_values, n_bytes = [(content, 1)], 0, 0
-    while waiting:
-        value, depth = waiting.pop()
-        kind = type(value)
-        n_values += 1
-        children: list[Any] = []
-        if kind in (dict, OrderedDict, Counter):
-            children = [*value.keys(), *value.values()]
-        elif kind in (list, tuple):
-            children = list(value)
-        elif isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized:
-            n_bytes += value.nbytes
-        elif kind not in PLAIN:
-            raise ValueError(f"a {kind.__name__}")
-        if n_values + len(waiting) + len(children) > file_size or n_bytes > MAX_SHARING * file_size:
-            raise ValueError("it holds more than there is in the file")
-        if depth > MAX_DEPTH:
-            raise ValueError("nested too deeply")
-        waiting += [(child, depth + 1) for child in children]
+    kind = type(value)
+    room[0] -= 1 + (value.nbytes // MAX_SHARING if isinstance(value, Tensor) else 0)
+    if room[0] < 0 or depth > MAX_DEPTH:
+        raise ValueError("it holds more than there is in the file")
+    if kind in (dict, OrderedDict, Counter):
+        for part in (*value.keys(), *value.values()):
+            _refuse_foreign(part, room, depth + 1)
+    elif kind in (list, tuple):
+        for part in value:
+            _refuse_foreign(part, room, depth + 1)
+    elif not (kind in PLAIN or (isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized)):
+        raise ValueError(f"a {kind.__name__}")
