@@ -46,7 +46,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     from logger.data_report import report_data
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
-    from logger.run_log import name_overfitting, read_metrics
+    from logger.run_log import read_metrics
     from utils.device import prepare_device
     from utils.files import write_json
 
@@ -78,7 +78,6 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     # ---- what came out
     records = read_metrics(run_dir)
     best = next((record for record in records if trainer.best == record.get(trainer.monitor, math.nan)), None)
-    name_overfitting(records)
     if trainer.best is not None:
         logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
     return {"run_dir": run_dir, "last": records[-1] if records else None, "best": best}

@@ -48,10 +48,9 @@ class BaseTrainer(ABC):
     config: a plain dict, kept in the checkpoints.
 
     `stateful` maps names to what a checkpoint holds: objects with `state_dict` and `load_state_dict`. A subclass adds
-    its own, `self.stateful["discriminator"] = self.discriminator`, and it is saved and resumed like the model.
-    `writer` takes `add_scalar`, `add_image`, `add_figure` and `add_histogram`, as TensorBoard's does.
-
-    Raises ValueError for a monitor of another form, or one that does not fit the scheduler.
+    its own, `self.stateful["discriminator"] = self.discriminator`, and it is saved and resumed like the model;
+    `saved_numbers` names attributes that are numbers. `writer` takes `add_scalar`, `add_image`, `add_figure` and
+    `add_histogram`, as TensorBoard's does.
     """
 
     def __init__(
@@ -78,8 +77,6 @@ class BaseTrainer(ABC):
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
         if self.monitor_mode not in ("off", "min", "max"):
             raise ValueError(f'monitor is {monitor!r}; it must be "off", "min NAME" or "max NAME"')
-        if early_stop > 0 and monitor == "off":
-            logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
         self.early_stop = early_stop
         self.saving = {"save_period": save_period, "save_every_steps": save_every_steps, "keep_last": keep_last}
         self.tensorboard = tensorboard
@@ -121,11 +118,14 @@ class BaseTrainer(ABC):
             ends the training.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
-        self.on_step = on_step
         if self._is_finished():
             logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
                         "trainer.early_stop=N.", self.epoch)  # fmt: skip
             return
+        if self.early_stop > 0 and self.monitor_mode == "off":
+            logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
+        self.on_step = on_step
+        self.model.train()
         with ExitStack() as stack:
             for loader in self.to_close:
                 stack.callback(loader.close)
@@ -175,12 +175,9 @@ class BaseTrainer(ABC):
             self.on_step()
 
     def _is_finished(self) -> bool:
-        if self.epoch >= self.epochs:
-            return True
         if 0 < self.early_stop <= self.epochs_since_best:
             logger.info("Early stop: no better %s for %d epochs.", self.monitor, self.epochs_since_best)
-            return True
-        return False
+        return self.epoch >= self.epochs or 0 < self.early_stop <= self.epochs_since_best
 
     def _judge(self, log: dict[str, float]) -> bool:
         """Whether this epoch is the best so far. NaN and infinity never are."""
@@ -198,10 +195,7 @@ class BaseTrainer(ABC):
     # ------------------------------------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on as if it had never stopped: `stateful`, and the counts of the loop.
-
-        A checkpoint holds the config and the states of the random generators beside it.
-        """
+        """What a resumed run needs; a checkpoint holds the config and the state of the random generators beside it."""
         progress = {name: vars(self)[name] for name in self.saved_numbers}
         return {"optimizer": None, "lr_scheduler": None, "lr": self.schedule.lr} | progress | states_of(self._parts())
 

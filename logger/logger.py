@@ -17,35 +17,20 @@ class Printable(logging.Formatter):
         return printable(super().format(record))
 
 
-class Terminal(logging.StreamHandler):
-    """Standard output. The training goes on when nobody reads it any more, as in `train.py ... | head`."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exc_info()[1], BrokenPipeError):
-            super().handleError(record)
-
-
-class TrainLog(logging.FileHandler):
-    """train.log. What a full disk does not take is on the terminal; the training goes on."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
-
-
 def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     """Show log messages on the terminal, and add them with their time to a file if there is one.
 
     verbosity: 0 shows warnings, 1 also a line per epoch, 2 everything, such as the model. The file gets everything.
     """
-    terminal = Terminal(sys.stdout)
+    terminal = logging.StreamHandler(sys.stdout)
     terminal.setLevel(LEVELS[verbosity])
     terminal.setFormatter(Printable("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log_file is not None:
-        handlers.append(TrainLog(log_file, encoding="utf-8", delay=True))
+        handlers.append(logging.FileHandler(log_file, encoding="utf-8", delay=True))
         handlers[-1].setFormatter(Printable("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     for room in ("__main__", *(path.stem for path in PROJECT.iterdir())):  # libraries are silent but for warnings
         logging.getLogger(room).setLevel(logging.DEBUG)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a full disk, or `| head`, costs words and not the training

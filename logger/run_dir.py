@@ -24,19 +24,14 @@ except ImportError:  # Windows: nothing is locked
     fcntl = None
 
 PROJECT = Path(__file__).resolve().parent.parent
-FILES = (".lock", "config.json", "environment.json", "metrics.jsonl", "train.log")  # of a run, that are added to
-FOLDERS = ("tensorboard", "figures")
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
 logger = logging.getLogger(__name__)
 _made: set[Path] = set()  # by this very process
-_locks: dict[Path, IO[str]] = {}  # held open: closing one gives its lock back
+_locks: dict[Path, IO[str]] = {}  # of this process; closing one gives its lock back
 
 
 def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path:
-    """Make `save_dir/name/run_id`, lock and return it. Without a run_id, the time names it, numbered if it is taken.
-
-    Raises UserError when the run_id is taken or the folder cannot be made.
-    """
+    """Make `save_dir/name/run_id`, lock and return it. Without a run_id, the time names it, numbered if it is taken."""
     parent = save_dir / name
     now = datetime.now().strftime("%Y%m%d_%H%M%S")
     for attempt in itertools.count(1):  # mkdir is atomic: of two processes only one makes the folder
@@ -60,9 +55,7 @@ def remove_run_dir(run_dir: Path) -> None:
     """Delete a folder that `create_run_dir` has made in this process; no other one is ever deleted."""
     _made.remove(run_dir)
     shutil.rmtree(run_dir, ignore_errors=True)
-    lock = _locks.pop(run_dir.resolve(), None)
-    if lock is not None:
-        lock.close()
+    _locks.pop(run_dir.resolve()).close()
 
 
 def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
@@ -71,10 +64,9 @@ def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
     Raises UserError, with nothing changed, if it is not the checkpoint's folder, if another process trains there, or if
     what will be added to is no file of its own: a stranger's run folder could lead the log, by a link, into any file.
     """
-    for path in (run_dir / name for name in (*FILES, *FOLDERS)):
-        is_right = path.is_dir() if path.name in FOLDERS else path.is_file()
-        if path.is_symlink() or (path.exists() and not is_right):
-            raise UserError(f"{path} is a link, or not the kind of file it should be; remove it to go on")
+    for path in run_dir.iterdir():
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is a link, or no file; remove it to go on")
     mark = run_mark(run_dir)
     if mark is None or mark != checkpoint.get("run"):
         raise UserError(f"{run_dir} is not the folder of this checkpoint's run; go on in a new one with --run-id NAME")
@@ -88,15 +80,13 @@ def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
 
 
 def _lock(run_dir: Path) -> None:
-    """Keep every other process from training in a run's folder, as long as this one lives.
-
-    The kernel gives the lock back when the process ends, however it ends; worker processes do not inherit it.
-    """
-    if fcntl is None or run_dir.resolve() in _locks:
+    """Keep other processes from training there. The kernel gives the lock back, however this process ends."""
+    if run_dir.resolve() in _locks:
         return
     lock = (run_dir / ".lock").open("a+", encoding="utf-8")
     try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl is not None:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         lock.seek(0)
         holder = lock.read(100) or "another process"
@@ -127,30 +117,26 @@ def record_environment(run_dir: Path, device: str) -> None:
         "cpus": os.cpu_count(),
         "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES},
     }
-    if environment is None:
-        environment = {"run": uuid.uuid4().hex} | now
+    if "run" in environment:
+        environment["resumed"] = [*environment["resumed"], now]
     else:
-        environment["resumed"] = [*environment.get("resumed", []), now]
+        environment = {"run": uuid.uuid4().hex} | now
     write_json(environment, run_dir / "environment.json")
 
 
 def run_mark(run_dir: Path) -> str | None:
     """What a run's folder and its checkpoints have in common, and those of no other run; None of another folder."""
-    mark = (_read_environment(run_dir) or {}).get("run")
+    mark = _read_environment(run_dir).get("run")
     return mark if isinstance(mark, str) else None
 
 
-def _read_environment(run_dir: Path) -> dict[str, Any] | None:
+def _read_environment(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "environment.json"
-    if not path.exists():
-        return None
     try:
-        environment = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, RecursionError, ValueError):
-        environment = None
-    if not isinstance(environment, dict) or not isinstance(environment.get("resumed", []), list):
-        raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME")
-    return environment
+        environment = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {"resumed": list(environment.get("resumed", []))} | environment
+    except (AttributeError, OSError, RecursionError, TypeError, ValueError):
+        raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME") from None
 
 
 def _git(*arguments: str) -> str | None:

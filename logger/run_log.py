@@ -20,9 +20,8 @@ class RunLog:
     """Writes one record per epoch; use it in a `with` block.
 
     run_dir: the run's folder; None: only the lines.
-    first_epoch: epochs done before. Records of later epochs, left by a run that was killed, are removed.
-    epochs: how many there will be. With more than 500, lines and charts show every n-th; metrics.jsonl has all.
-    writer: draws the charts.
+    first_epoch: epochs done before. Records of later ones, left by a run that was killed, are removed.
+    epochs: how many there will be. Of more than 500, lines and charts show every n-th; metrics.jsonl has all.
     """
 
     def __init__(self, run_dir: Path | None, first_epoch: int, epochs: int, writer: Writers):
@@ -64,10 +63,7 @@ class RunLog:
                 self._writer.add_scalar(_tag(name), value, record["step"])
 
     def flush(self) -> None:
-        """Hand everything to the operating system, so that a kill of this process cannot lose it.
-
-        Raises OSError if metrics.jsonl's disk is full; the lines are kept, for the next flush.
-        """
+        """Hand all lines to the operating system. Raises OSError if the disk is full; they are kept then."""
         self._writer.flush()
         while self._unwritten and self._file is not None:
             self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
@@ -80,18 +76,6 @@ def read_metrics(run_dir: Path) -> list[Record]:
         return [json.loads(line) for line in path.read_bytes().split(b"\n") if line.strip()]
     except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-
-
-def name_overfitting(records: list[Record]) -> None:
-    """Warn if the training loss ended near 0 while the validation loss rose well above its lowest value."""
-    records = [record for record in records if {type(record.get("loss")), type(record.get("val_loss"))} == {float}]
-    if records:
-        last, best = records[-1], min(records, key=lambda record: record["val_loss"])
-        if 0 <= last["loss"] < 0.1 * last["val_loss"] and last["val_loss"] > 1.1 * best["val_loss"] > 0:
-            logger.warning(
-                "Overfitting: the training loss is %.3g, but val_loss rose from %.3g in epoch %d to %.3g. More data, "
-                "augmentation, dropout, weight_decay or fewer epochs (early_stop) help.",
-                last["loss"], best["val_loss"], best["epoch"], last["val_loss"])  # fmt: skip
 
 
 def _tag(name: str) -> str:

@@ -67,8 +67,8 @@ class Trainer(BaseTrainer):
         super().__init__(model, optimizer, lr_scheduler, **options)
         self.criterion = criterion
         self.metrics = list(metrics)
-        self.data_loader = data_loader
-        self.valid_data_loader = valid_data_loader
+        self.data_loader: Any = data_loader  # None, if it shall only evaluate
+        self.valid_data_loader: Any = valid_data_loader
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self._check_loaders()
 
@@ -128,7 +128,6 @@ class Trainer(BaseTrainer):
         """Train on every batch that is left of the epoch, then validate."""
         if self.optimizer is None or self.data_loader is None:
             raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
-        self.model.train()
         self.data_loader.set_position(epoch, self.batch)
         for batch in self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}", self.batch):
             loss, output, target = self.train_step(batch)

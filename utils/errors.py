@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 
-DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
+DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
 MAX_FAULTS_SHOWN = 20  # of one config
 MEMORY_ADVICE = (
     "Try a smaller data_loader.args.batch_size, a smaller model or smaller inputs, trainer.amp=bf16, or a device with "

@@ -151,7 +151,6 @@ FAULTS = {
     "a linked log": (linked("train.log", "/dev/null"), "train.log is a link"),
     "linked metrics": (linked("metrics.jsonl", "config.json"), "metrics.jsonl is a link"),
     "linked figures": (linked("figures", "/tmp"), "figures is a link"),
-    "a folder in place of a file": (lambda run_dir, c: (run_dir / "train.log").mkdir(), "not the kind of file"),
 }
 
 

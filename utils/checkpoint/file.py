@@ -133,5 +133,5 @@ def _refuse_foreign(value: Any, room: list[int], depth: int = 0) -> None:
     elif kind in (list, tuple):
         for part in value:
             _refuse_foreign(part, room, depth + 1)
-    elif not (kind in PLAIN or (isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized)):
+    elif kind not in PLAIN and not (isinstance(value, Tensor) and value.layout == torch.strided):
         raise ValueError(f"a {kind.__name__}")
