@@ -10,12 +10,21 @@ CORE = ("train.py", "test.py", "parse_config.py", "base/**/*.py", "logger/*.py",
         "model/loss.py", "model/metric.py")  # fmt: skip
 
 
+def core() -> list[Path]:
+    return [path for pattern in CORE for path in PROJECT.glob(pattern)]
+
+
 def n_lines(paths: list[Path]) -> int:
     return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
 
 
 def test_the_core_is_small():
-    assert n_lines([path for pattern in CORE for path in PROJECT.glob(pattern)]) <= CORE_BUDGET
+    assert n_lines(core()) <= CORE_BUDGET
+
+
+def test_no_file_of_it_is_long():
+    for path in core():
+        assert n_lines([path]) <= 300, path
 
 
 def test_the_way_of_a_run_is_read_in_half_an_hour():
