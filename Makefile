@@ -12,7 +12,7 @@ train: .venv/installed
 test: .venv/installed-dev
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
-	.venv/bin/basedpyright --pythonpath .venv/bin/python
+	.venv/bin/basedpyright -p . --pythonpath .venv/bin/python
 	.venv/bin/python -m pytest -q -n auto --maxprocesses 4
 
 .venv/installed: requirements.txt

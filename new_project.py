@@ -25,7 +25,7 @@ WHOLE = ("base", "logger", "utils", "train.py", "test.py", "parse_config.py", "r
 README = """# {name}
 
     make train      set everything up and train config.json
-    make test       set everything up and run the tests
+    make test       set everything up, check the code and run the tests
 
 With an environment of your own:
 

@@ -38,6 +38,13 @@ def test_the_default_copy_trains_is_tested_and_passes_its_tests(tmp_path):
     tested = run("test.py", "-r", "saved/Digits_MLP/a", cwd=target)
     assert tested.returncode == 0, tested.stderr
     assert json.loads((target / "saved/Digits_MLP/a/test_metrics.json").read_text())["n_samples"] == 360
+    tools = Path(sys.executable).parent
+    for tool in ("ruff check", "ruff format --check", f"basedpyright -p . --pythonpath {sys.executable}"):
+        assert tool.split(" --pythonpath")[0] in (target / "Makefile").read_text()
+        checked = subprocess.run(
+            [tools / tool.split()[0], *tool.split()[1:]], cwd=target, capture_output=True, text=True
+        )
+        assert checked.returncode == 0, checked.stdout
     # of its tests those that meet the example; base, utils and so on are the very files that are tested here anyway
     own = ["tests/data_loader", "tests/model", "tests/test_structure.py", "tests/test_bad_input.py"]
     passed = run("-m", "pytest", "-q", "-x", *own, cwd=target)
