@@ -75,9 +75,9 @@ SETTINGS = {
     "a folder that steers the terminal": (["trainer.save_dir=a\x1b[2J"], ["is not the path of a folder"]),
     "a folder that is no UTF-8": (["trainer.save_dir=\udcff"], ["'utf-8' codec can't encode"]),
     "a setting that is none": (["trainer.epochs"], ["'trainer.epochs' is not KEY=VALUE"]),
-    "a setting of nowhere": (["optimzer.args.lr=1"], ["nothing stands at 'optimzer', did you mean 'optimizer'?"]),
-    "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: nothing stands at 'x'"]),
-    "a setting further inside a number": (["n_gpu.x.y=1"], ["n_gpu.x.y: nothing stands at 'x'"]),
+    "a setting of nowhere": (["optimzer.args.lr=1"], ["optimzer: unknown key, did you mean 'optimizer'?"]),
+    "a setting inside a number": (["n_gpu.x=1"], ["n_gpu.x: there is no object that could hold 'x'"]),
+    "a setting further inside a number": (["n_gpu.x.y=1"], ["n_gpu.x.y: there is no object that could hold 'y'"]),
 }  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_a_run_id_is_one_folders_name(refused, run_id):
 
 def test_the_command_line_itself(refused):
     assert "say what to train" in refused("train")
-    assert "unknown: --epochs 3. A config is named by -c FILE" in refused("train", "-c", "config.json", "--epochs", "3")
+    assert "unrecognized arguments: --epochs 3" in refused("train", "-c", "config.json", "--epochs", "3")
     assert "-r/--resume" in refused("test")
     assert "unknown device" in refused("train", "-c", "config.json", "-d", "tpu")
     assert "no such device" in refused("train", "-c", "config.json", "-d", "cuda:99")
