@@ -5,15 +5,10 @@ import functools
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from utils.config import OBJECTS, RUN_KEYS, TOP, accepts, apply_settings, as_json, checked, definitions, read_json
 from utils.errors import ConfigError
-
-if TYPE_CHECKING:
-    from torch import nn
-
-# ------------------------------------------------------------------------------------------------ the command line
 
 
 def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
@@ -37,15 +32,11 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
     if train:
         if not (args.config or args.resume):
             parser.error("say what to train: -c config.json, or -r CHECKPOINT to go on with a run")
-        fits, accepted = accepts(TOP["name"].annotation, args.run_id)
-        if args.run_id is not None and not fits:
-            parser.error(f"--run-id {args.run_id!r} is not {accepted}")
+        if args.run_id is not None and not accepts(TOP["name"].annotation, args.run_id)[0]:
+            parser.error(f"--run-id {args.run_id!r} is not a folder's name: no slash, no leading dot")
         shortcuts = {"optimizer.args.lr": args.lr, "data_loader.args.batch_size": args.bs}
         args.set += [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     return args
-
-
-# ------------------------------------------------------------------------------------- from the config to objects
 
 
 class ConfigParser:
@@ -102,11 +93,8 @@ class ConfigParser:
             overrides["download"] = False
         return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
 
-    def init_optimizer(self, model: "nn.Module") -> Any:
-        """The optimizer of a model's trainable weights; Adam and AdamW are fused, unless the config decides.
-
-        Fused, an update of all weights is one operation: two to four times as fast, on a CPU too.
-        """
+    def init_optimizer(self, model: Any) -> Any:
+        """The optimizer of a model's trainable weights. Adam and AdamW are fused, two to four times as fast."""
         trainable = [p for p in model.parameters() if p.requires_grad]
         entry = self.config["optimizer"]
         decided = entry.get("args", {}).keys() & {"fused", "foreach", "capturable", "differentiable"}
@@ -117,9 +105,7 @@ class ConfigParser:
         """The data loader, built with `training=False`: the test split, every sample once."""
         loader = self.init_obj("data_loader", training=False)
         if loader.training:
-            name = self.config["data_loader"]["type"]
-            fault = f"{name} must hand `training` on: super().__init__(..., training=training)"
-            raise ConfigError("data_loader.type", [fault])
+            raise ConfigError("data_loader.type", ["hand `training` on: super().__init__(..., training=training)"])
         return loader
 
     def init_ftn(self, key: str) -> Callable:
@@ -139,7 +125,7 @@ class ConfigParser:
         options = {name: value for name, value in options.items() if is_open or name in parameters}
         return _call("trainer", definition.load(), *args, **kwargs, **options, **section["args"])
 
-    def trained_model(self, checkpoint: dict[str, Any]) -> "nn.Module":
+    def trained_model(self, checkpoint: dict[str, Any]) -> Any:
         """The model that `arch` describes with a checkpoint's trained weights, in evaluation mode, on the CPU."""
         from utils.checkpoint import load_model, trained_weights
 

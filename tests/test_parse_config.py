@@ -351,13 +351,6 @@ def test_two_classes_of_one_name_are_a_fault(project_file):
     assert "arch.type: MLP stands in mine.py and in mlp.py; rename one" in faults_of(CONFIG)
 
 
-@pytest.mark.parametrize("name", ["lr", "seconds", "val_accuracy"])
-def test_a_metric_with_the_name_of_another_column_is_a_fault(project_file, name):
-    project_file("model/metric.py", f"def {name}(output, target): ...\ndef accuracy(output, target): ...\n")
-    faults = faults_of(changed(f'metrics=["accuracy", "{name}"]', "trainer.monitor=off"))
-    assert faults == [f"metrics: {name!r} stands twice in the columns of the log; rename or remove one"]
-
-
 def test_objects_are_built_with_arguments_and_overrides():
     config = ConfigParser(changed("metrics=[]"))
     loader = config.init_obj("data_loader", batch_size=3, shuffle=False)

@@ -20,10 +20,13 @@ REQUIRED = object()
 
 @dataclass(frozen=True)
 class Parameter:
-    """What is accepted, as an annotation (see annotations.py), and the default."""
+    """What is accepted, as an annotation (see `accepts` in check.py), and the default."""
 
     annotation: str
     default: Any = REQUIRED  # ... if only the code itself knows it
+    package: str = ""  # of a key that names code: where to look
+    kind: str = ""  # ... the kind it must be
+    n_given: int = 0  # ... how many arguments the code gives it
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,6 @@ class Definition:
     path: Path
     also_in: "Definition | None"  # of the same name, in another file of the package
 
-    @property
-    def bases(self) -> list[str]:
-        return [ast.unparse(base) for base in self.node.bases] if isinstance(self.node, ast.ClassDef) else []
-
     def load(self) -> Any:
         """Import the one module that defines it and return it."""
         return getattr(importlib.import_module(self.module), self.node.name)
@@ -47,7 +46,8 @@ class Definition:
     @cached_property
     def parent(self) -> "Definition | None":
         """The definition of its first base class that its own package or `base` holds."""
-        names = [name.rpartition(".")[2] for name in self.bases]
+        nodes = self.node.bases if isinstance(self.node, ast.ClassDef) else []
+        names = [ast.unparse(node).rpartition(".")[2] for node in nodes]
         found = [definitions(package).get(name) for name in names for package in (self.package, "base")]
         return next((definition for definition in found if definition not in (None, self)), None)
 
@@ -68,7 +68,7 @@ class Definition:
             methods = [node for node in function.body if isinstance(node, ast.FunctionDef)]
             function = next((method for method in methods if method.name == "__init__"), None)
         if function is None:
-            return self.parent.parameters if self.parent else ({}, not {*self.bases} <= {"nn.Module", "ABC"})
+            return self.parent.parameters if self.parent else ({}, self.package != "base")
         own = _parameters(function.args)
         calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
         call = next((node for node in calls if ast.unparse(node.func) == "super().__init__"), None)
@@ -93,10 +93,7 @@ def _parameters(arguments: ast.arguments) -> dict[str, Parameter]:
 
 @cache
 def definitions(package: str) -> dict[str, Definition]:
-    """Every public class and function at the top level of a package's files, or of one module, by name.
-
-    Raises UserError for a file that is not valid Python.
-    """
+    """Every public class and function at the top level of a package's files, or of one module, by name."""
     found: dict[str, Definition] = {}
     for module, path in _files(package).items():
         try:

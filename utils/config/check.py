@@ -1,19 +1,15 @@
-"""Is this config right? Every fault at once, before torch is imported and before anything is built.
-
-Works on a plain dict. Types are looked up only in the packages that OBJECTS lists, and read there as source text.
-"""
+"""Is this config right? Every fault at once, before torch is imported and before anything is built."""
 
 import ast
 import copy
 import json
 import operator
 import re
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from utils.config.catalog import REQUIRED, Parameter, definitions
-from utils.config.keys import ENTRY_KEYS, NOT_FROM_JSON, OBJECTS, RANGES, TOP, Object, trainer_keys
+from utils.config.keys import ENTRY_KEYS, NOT_FROM_JSON, OBJECTS, RANGES, TOP, trainer_keys
 from utils.config.text import as_json
 from utils.errors import ConfigError, did_you_mean, escape
 
@@ -29,10 +25,7 @@ _NAMES: dict[str, tuple[list[type], str]] = {
 
 
 def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
-    """A copy with every default filled in. Raises ConfigError with every fault: the path, what is wrong, what is right.
-
-    where: what to call the config in an error.
-    """
+    """A copy with every default filled in. Raises ConfigError with every fault."""
     config = as_json(config, where)
     trainer = config.setdefault("trainer", {})
     if not isinstance(trainer, dict):  # a fault of the top; go on with a right section
@@ -52,7 +45,7 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     entries["trainer"] = {key: trainer[key] for key in ENTRY_KEYS}  # its other keys are options
     for path, entry in entries.items():
         faults += _check_entry(path, entry, OBJECTS[path.partition(".")[0]])
-    faults += _check_log(metrics, trainer)
+    faults += _check_monitor(trainer, metrics)
     if faults:
         raise ConfigError(where, faults)
     return config
@@ -61,10 +54,9 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
 def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Parameter], what: str = "key") -> list[str]:
     """Keys that are unknown or missing, and values that are not accepted."""
     faults = []
-    elsewhere = {*TOP, *(f"trainer.{key}" for key in trainer_keys())}
     for name in [name for name in place if name not in known]:
-        moved = {"": f"trainer.{name}", "trainer.": name}.get(prefix)
-        hint = f", did you mean {moved!r}?" if moved in elsewhere else did_you_mean(name, known)
+        is_option = not prefix and name in trainer_keys()
+        hint = f", did you mean 'trainer.{name}'?" if is_option else did_you_mean(name, known)
         faults.append(f"{prefix}{escape(name[:60])}: unknown {what}{hint}; known are {', '.join(known) or 'none'}")
     for name, key in known.items():
         path, value = prefix + name, place.get(name)
@@ -76,7 +68,7 @@ def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Paramete
     return faults
 
 
-def _check_entry(path: str, entry: Any, expected: Object) -> list[str]:
+def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     """{"type": ..., "args": {...}}, or a plain name: is there such code, and does it accept these arguments?"""
     entry = {"type": entry} if isinstance(entry, str) else entry
     if not isinstance(entry, dict):  # null, or a fault by now
@@ -90,8 +82,7 @@ def _check_entry(path: str, entry: Any, expected: Object) -> list[str]:
     if name not in known:
         what = f"is no {kind} that a config can name{did_you_mean(name, known)}"
         return [f"{path}.type: {_show(name)} {what}; {package} has {', '.join(known)}"]
-    other = known[name].also_in
-    if other is not None:
+    if other := known[name].also_in:
         return [f"{path}.type: {name} stands in {other.path.name} and in {known[name].path.name}; rename one"]
 
     parameters, is_open = known[name].parameters
@@ -106,26 +97,20 @@ def _check_entry(path: str, entry: Any, expected: Object) -> list[str]:
     return _check_keys(f"{path}.args.", arguments, accepted, f"argument of {name}")
 
 
-def _check_log(metrics: list[Any], trainer: dict[str, Any]) -> list[str]:
-    """Each column of the log has a name of its own, and what is monitored is a column."""
+def _check_monitor(trainer: dict[str, Any], metrics: list[Any]) -> list[str]:
+    """What is monitored must be logged. A trainer of one's own may log other numbers."""
     names = [str(metric["type"] if isinstance(metric, dict) and "type" in metric else metric) for metric in metrics]
     logged = [prefix + name for prefix in ("", "val_") for name in ("loss", *names)]
-    columns = Counter([*logged, "epoch", "step", "lr", "seconds"])
-    faults = [f"metrics: {name[:60]!r} stands twice in the columns of the log; rename or remove one"
-              for name in dict.fromkeys(names) if columns[name] > 1]  # fmt: skip
     match trainer["type"], str(trainer.get("monitor")).split():
-        case "Trainer", ["min" | "max", name] if name not in logged:  # one's own trainer may log other numbers
-            hint = did_you_mean(name, logged)
-            faults.append(f"trainer.monitor: {_show(name)} is not logged{hint}; logged are {', '.join(logged)}")
-    return faults
+        case "Trainer", ["min" | "max", name] if name not in logged:
+            what = f"is not logged{did_you_mean(name, logged)}; logged are {', '.join(logged)}"
+            return [f"trainer.monitor: {_show(name)} {what}"]
+    return []
 
 
 def _show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-# ------------------------------------------------------------------------------------------------ annotations
 
 
 def accepts(annotation: str | ast.expr, value: Any) -> tuple[bool, str]:
@@ -145,9 +130,8 @@ def accepts(annotation: str | ast.expr, value: Any) -> tuple[bool, str]:
             words = f"{words} {' and '.join(bounds).replace('_', ',')}" if bounds[0][0] in "<>" else bounds[0]
             return fits and all(_is_within(value, bound) for bound in bounds), words
         case ast.Subscript(value=ast.Name("Literal"), slice=inside):
-            choices = [node.value for node in ast.walk(inside) if isinstance(node, ast.Constant)]
-            fits = any(type(value) is type(choice) and value == choice for choice in choices)
-            return fits, " or ".join(map(json.dumps, choices))
+            choices = [json.dumps(node.value) for node in ast.walk(inside) if isinstance(node, ast.Constant)]
+            return json.dumps(value) in choices, " or ".join(choices)
         case ast.Subscript(value=container, slice=inside) as node:
             item = inside.elts[0] if isinstance(inside, ast.Tuple) else inside
             items_fit = not isinstance(value, list) or all(accepts(item, part)[0] for part in value)

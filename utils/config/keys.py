@@ -1,12 +1,8 @@
-"""What a config may hold: every key, what it accepts, and its default.
-
-The trainer's options are not listed: each is a parameter of `Trainer.__init__`, and is read there.
-"""
+"""What a config may hold: every key, what it accepts, and its default. The trainer's own options stand in its code."""
 
 import os
-from dataclasses import dataclass
 
-from utils.config.catalog import Parameter, definitions
+from utils.config.catalog import REQUIRED, Parameter, definitions
 
 ENTRY = """Annotated[dict, '{"type": ..., "args": {...}}']"""
 COUNT = "Annotated[int, '>= 1']"
@@ -14,24 +10,14 @@ FOLDER = """Annotated[str, "a folder's name: no slash, no leading dot, at most 1
                       r"like [^./\\\\][^/\\\\]{0,99}"]"""
 PATH = "Annotated[str, 'the path of a folder, such as ~/saved or saved/', 'like ~(/.*)?|[^~].*']"  # ~user may be nobody
 
-
-@dataclass(frozen=True)
-class Object(Parameter):
-    """A key that names code: the package to look in, the kind it must be, how many arguments the code gives it."""
-
-    package: str = ""
-    kind: str = "function"
-    n_given: int = 0
-
-
 OBJECTS = {
-    "arch": Object(ENTRY, package="model", kind="BaseModel"),
-    "data_loader": Object(ENTRY, package="data_loader", kind="BaseDataLoader"),
-    "optimizer": Object(ENTRY, package="torch.optim", kind="Optimizer", n_given=1),
-    "loss": Object(f"Annotated[str, 'a name'] | {ENTRY}", package="model.loss", n_given=2),
-    "metrics": Object("Annotated[list[str | dict], 'a list of names']", [], package="model.metric", n_given=2),
-    "lr_scheduler": Object(f"{ENTRY} | None", None, package="torch.optim.lr_scheduler", kind="LRScheduler", n_given=1),
-    "trainer": Object("dict", {}, package="trainer", kind="BaseTrainer"),
+    "arch": Parameter(ENTRY, REQUIRED, "model", "BaseModel"),
+    "data_loader": Parameter(ENTRY, REQUIRED, "data_loader", "BaseDataLoader"),
+    "optimizer": Parameter(ENTRY, REQUIRED, "torch.optim", "Optimizer", 1),
+    "loss": Parameter(f"Annotated[str, 'a name'] | {ENTRY}", REQUIRED, "model.loss", "function", 2),
+    "metrics": Parameter("Annotated[list[str | dict], 'a list of names']", [], "model.metric", "function", 2),
+    "lr_scheduler": Parameter(f"{ENTRY} | None", None, "torch.optim.lr_scheduler", "LRScheduler", 1),
+    "trainer": Parameter("dict", {}, "trainer", "BaseTrainer"),
 }
 TOP: dict[str, Parameter] = {
     "name": Parameter(FOLDER),
@@ -53,9 +39,6 @@ GIVEN_TO_TRAINER = ("model", "criterion", "metrics", "optimizer", "data_loader",
 # What a signature, such as one of torch's, does not say.
 RANGES = {
     "data_loader.args.batch_size": COUNT,
-    "data_loader.args.num_workers": "Annotated[int, '>= 0', '<= 256']",
-    "data_loader.args.validation_split": "Annotated[int, '>= 0'] | Annotated[float, '>= 0', '< 1']",
-    "optimizer.args.lr": "Annotated[float, '>= 0']",
     "trainer.monitor": r"Annotated[str, 'off, min NAME or max NAME', r'like off|(min|max) \S+']",
     # torch divides by these, the first time after an epoch
     **{f"lr_scheduler.args.{name}": COUNT for name in ("step_size", "T_max", "T_0", "total_iters")},
