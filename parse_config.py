@@ -46,9 +46,6 @@ class ConfigParser:
     trusted: False for a config out of a checkpoint, which may be a stranger's: it downloads nothing, compiles nothing
         and asks for no more threads than there are cores. `notes` has a line for each change.
     settings: "KEY=VALUE" each; they win over the config, whether it is trusted or not.
-
-    config: the plain dict with its defaults filled in. args: the command line. checkpoint, resume: the loaded
-    checkpoint and its path, if one was given.
     """
 
     def __init__(self, config: dict, where: str = "config", trusted: bool = True, settings: Iterable[str] = ()):
@@ -58,7 +55,7 @@ class ConfigParser:
         apply_settings(config, settings)
         self.config = checked(config, where)
         self.args = argparse.Namespace(device=None, run_id=None)
-        self.resume: Path | None = None
+        self.resume: Path | None = None  # the path of the checkpoint
         self.checkpoint: dict[str, Any] | None = None
 
     @classmethod
@@ -81,10 +78,7 @@ class ConfigParser:
         return self.config[key]
 
     def init_obj(self, key: str, *args: Any, **overrides: Any) -> Any:
-        """The object that a key names: its `type` called with `args`, the config's arguments and `overrides`.
-
-        None where the config has null.
-        """
+        """The object that a key names, built with the config's arguments, `args` and `overrides`; None of null."""
         entry = self.config[key]
         if entry is None:
             return None
@@ -147,15 +141,12 @@ def _restrict(config: dict[str, Any]) -> list[str]:
 
 
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
-    """Call a constructor; what it raises because of the config's arguments becomes a ConfigError.
-
-    RuntimeError is torch's word for a tensor that cannot be; torch's optimizers and schedulers raise anything.
-    """
+    """Call a constructor; what it raises because of the config's arguments becomes a ConfigError."""
     try:
         return build(*args, **kwargs)
     except (ValueError, OSError) as error:
         raise ConfigError(key, [str(error)]) from error
-    except Exception as error:
+    except Exception as error:  # torch's optimizers and schedulers raise anything; RuntimeError: no such tensor
         if key in ("optimizer", "lr_scheduler") or isinstance(error, RuntimeError | MemoryError):
             raise ConfigError(key, [f"{type(error).__name__}: {error}"]) from error
         raise

@@ -59,10 +59,7 @@ class Definition:
 
     @cached_property
     def parameters(self) -> tuple[dict[str, Parameter], bool]:
-        """What a call accepts by name, and whether it may accept more than the source shows.
-
-        A constructor's **kwargs stands for the parameters of its base class that `super().__init__(...)` leaves open.
-        """
+        """By name, with those that **kwargs hands to the base class; and whether there may be more."""
         function = self.node
         if isinstance(function, ast.ClassDef):
             methods = [node for node in function.body if isinstance(node, ast.FunctionDef)]
@@ -107,12 +104,11 @@ def definitions(package: str) -> dict[str, Definition]:
 
 
 def _files(package: str) -> dict[str, Path]:
-    """The source files of a package and of the folders in it, or of one module: module -> file."""
+    """The source files of a package and of the folders in it (not hidden ones), or of one module, by module."""
     folders = package.split(".")
-    # sys.path leads to installed libraries
-    root = next(root for root in (PROJECT, *map(Path, sys.path)) if (root / folders[0]).is_dir())
+    places = (PROJECT, *map(Path, sys.path))  # the project, or where libraries are installed
+    root = next(place for place in places if (place / folders[0]).is_dir())
     place = root.joinpath(*folders)
     paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     found = {".".join(path.relative_to(root).with_suffix("").parts): path for path in paths}
-    # not hidden folders, nor __init__.py, which defines nothing
-    return {module: path for module, path in found.items() if ".." not in module and ".__" not in module}
+    return {module: path for module, path in found.items() if ".." not in module and ".__init__" not in module}

@@ -30,8 +30,7 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     trainer = config.setdefault("trainer", {})
     if not isinstance(trainer, dict):  # a fault of the top; go on with a right section
         trainer = {"epochs": 1}
-    name = trainer.get("type")
-    name = name if isinstance(name, str) and name in definitions("trainer") else "Trainer"
+    name = trainer["type"] if trainer.get("type") in [*definitions("trainer")] else "Trainer"
     options = trainer_keys(name)
     for place, keys in ((config, TOP), (trainer, options)):
         for key, parameter in keys.items():
@@ -118,7 +117,6 @@ def accepts(annotation: str | ast.expr, value: Any) -> tuple[bool, str]:
 
     Annotated[int, ">= 1"] | None                   an integer >= 1 or null
     Annotated[str, "a code", "like [A-Z]{3}"]       a code
-    Literal["epoch", "step"]                        "epoch" or "step"
     """
     match ast.parse(annotation, mode="eval").body if isinstance(annotation, str) else annotation:
         case ast.BinOp(left=left, right=right):

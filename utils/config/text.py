@@ -9,8 +9,7 @@ from typing import Any
 
 from utils.errors import ConfigError, did_you_mean
 
-# Far beyond any config, so that a hostile one is refused before it costs time.
-MAX_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000  # far beyond any config, so that a hostile one is refused before it costs time
 MAX_DEPTH = 32
 
 
