@@ -55,8 +55,8 @@ class ConfigParser:
         apply_settings(config, settings)
         self.config = checked(config, where)
         self.args = argparse.Namespace(device=None, run_id=None)
-        self.resume: Path | None = None  # the path of the checkpoint
-        self.checkpoint: dict[str, Any] | None = None
+        self.resume: Any = None  # the path of the checkpoint, with -r, ...
+        self.checkpoint: Any = None  # ... and its content
 
     @classmethod
     def from_args(cls, command: str, argv: list[str] | None = None) -> "ConfigParser":

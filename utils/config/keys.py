@@ -39,6 +39,8 @@ GIVEN_TO_TRAINER = ("model", "criterion", "metrics", "optimizer", "data_loader",
 # What a signature, such as one of torch's, does not say.
 RANGES = {
     "data_loader.args.batch_size": COUNT,
+    "data_loader.args.validation_split": "Annotated[int, '>= 0'] | Annotated[float, '>= 0', '< 1']",
+    "optimizer.args.lr": "Annotated[float, '>= 0']",
     "trainer.monitor": r"Annotated[str, 'off, min NAME or max NAME', r'like off|(min|max) \S+']",
     # torch divides by these, the first time after an epoch
     **{f"lr_scheduler.args.{name}": COUNT for name in ("step_size", "T_max", "T_0", "total_iters")},
