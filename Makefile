@@ -1,5 +1,5 @@
 # make train    set everything up and train the default config
-# make test     set everything up and run the tests
+# make test     set everything up, check the code and run the tests
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --disable-pip-version-check --quiet
@@ -10,6 +10,9 @@ train: .venv/installed
 	.venv/bin/python train.py -c config.json
 
 test: .venv/installed-dev
+	.venv/bin/ruff check --quiet
+	.venv/bin/ruff format --check --quiet
+	.venv/bin/basedpyright --pythonpath .venv/bin/python
 	.venv/bin/python -m pytest -q -n auto --maxprocesses 4
 
 .venv/installed: requirements.txt

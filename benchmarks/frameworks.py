@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 from torchvision.datasets import MNIST
 
@@ -52,7 +52,7 @@ def torch_loop(parts: Parts) -> Callable[[], None]:
 
 
 def accelerate(parts: Parts) -> Callable[[], None]:
-    from accelerate import Accelerator
+    from accelerate import Accelerator  # pyright: ignore[reportMissingImports]
 
     accelerator = Accelerator(cpu=True)
     model, optimizer, batches = accelerator.prepare(parts.model, parts.optimizer, parts.batches)
@@ -71,8 +71,8 @@ def accelerate(parts: Parts) -> Callable[[], None]:
 
 
 def ignite(parts: Parts) -> Callable[[], None]:
-    from ignite.engine import create_supervised_trainer
-    from ignite.metrics import Average
+    from ignite.engine import create_supervised_trainer  # pyright: ignore[reportMissingImports]
+    from ignite.metrics import Average  # pyright: ignore[reportMissingImports]
 
     trainer = create_supervised_trainer(parts.model, parts.optimizer, parts.criterion)
     Average().attach(trainer, "loss")
@@ -80,7 +80,7 @@ def ignite(parts: Parts) -> Callable[[], None]:
 
 
 def lightning(parts: Parts) -> Callable[[], None]:
-    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch import LightningModule, Trainer  # pyright: ignore[reportMissingImports]
 
     class Module(LightningModule):
         def __init__(self):
@@ -112,7 +112,7 @@ class Images(MNIST):
         self.transform, self.target_transform = transform, None
 
 
-def make_dataset(workload: Workload) -> Dataset:
+def make_dataset(workload: Workload) -> "TensorDataset | Images":
     """What the DataLoader reads."""
     if not workload.is_read_by_image:
         return TensorDataset(*all_samples(workload))

@@ -70,7 +70,8 @@ def _read(data_home: Path, download: bool) -> tuple[np.ndarray, np.ndarray]:
         if not download:
             raise OSError("nothing is downloaded")
         with warnings.catch_warnings(action="ignore"):  # it warns before it tries again; one message is enough
-            return fetch_california_housing(data_home=data_home, return_X_y=True, n_retries=1)  # compares the SHA256
+            fetched: Any = fetch_california_housing(data_home=data_home, return_X_y=True, n_retries=1)
+            return fetched  # its SHA256 is right
     except OSError as error:
         for folder in new_folders:
             with contextlib.suppress(OSError):  # not there, or not empty

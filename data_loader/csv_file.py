@@ -97,7 +97,8 @@ class CsvDataLoader(BaseDataLoader):
 # ----------------------------------------------------------------------------------------------------- the file
 
 
-def _read_table(path: Path, separator: str) -> "DataFrame":
+def _read_table(path: Path, separator: str) -> Any:
+    """The table as a DataFrame."""
     import pandas as pd
 
     if not path.is_file():
@@ -167,7 +168,7 @@ def _values(column: "Series") -> Tensor:
     import pandas as pd
 
     _refuse_missing_targets(column)
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float32)
+    values = np.asarray(pd.to_numeric(column, errors="coerce"), np.float32)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         raise ValueError(f"target: a regression needs finite numbers, but {column.name!r} is '{column.iloc[wrong[0]]}' "
@@ -192,7 +193,7 @@ def _as_numbers_and_text(table: "DataFrame") -> "DataFrame":
     return table.assign(**text)
 
 
-def _fit_encoder(table: "DataFrame") -> "ColumnTransformer":
+def _fit_encoder(table: Any) -> "ColumnTransformer":
     """What turns columns into features, fitted on the rows of `table`."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer

@@ -30,8 +30,8 @@ class TorchvisionModel(BaseModel, FrozenFeatures):
     def __init__(self, backbone: str, num_classes: int, weights: str | None, download: bool = True):
         super().__init__()
         self.features = _build(backbone, trained=weights == "DEFAULT", download=download)
-        name = _last_linear(self.features, backbone)
-        self.classifier = nn.Linear(self.features.get_submodule(name).in_features, num_classes)
+        name, last = _last_linear(self.features, backbone)
+        self.classifier = nn.Linear(last.in_features, num_classes)
         self.features.set_submodule(name, nn.Identity())
         if weights not in (None, "DEFAULT"):
             _load_features(self.features, Path(weights), without=f"{name}.")
@@ -49,7 +49,7 @@ def _build(backbone: str, trained: bool, download: bool) -> nn.Module:
         nearest = did_you_mean(backbone, known)
         raise ValueError(f"backbone {backbone!r} is unknown{nearest}; torchvision has {', '.join(known)}")
     if trained and not download:
-        file = Path(torch.hub.get_dir(), "checkpoints", Path(models.get_model_weights(backbone).DEFAULT.url).name)
+        file = Path(torch.hub.get_dir(), "checkpoints", Path(models.get_model_weights(backbone)["DEFAULT"].url).name)
         if not file.is_file():
             raise ValueError(f"weights: there is no {file}, and nothing is downloaded. {WITHOUT_LOADING}")
     try:
@@ -61,12 +61,12 @@ def _build(backbone: str, trained: bool, download: bool) -> nn.Module:
         ) from error
 
 
-def _last_linear(network: nn.Module, backbone: str) -> str:
-    """The name of the layer that makes the scores: `fc`, `classifier.6`, `heads.head`, ..."""
+def _last_linear(network: nn.Module, backbone: str) -> tuple[str, nn.Linear]:
+    """The layer that makes the scores, and its name: `fc`, `classifier.6`, `heads.head`, ..."""
     name, layer = [*network.named_modules()][-1]
     if not isinstance(layer, nn.Linear):
         raise ValueError(f"backbone {backbone!r} does not end in a linear layer that could be replaced")
-    return name
+    return name, layer
 
 
 def _load_features(features: nn.Module, path: Path, without: str) -> None:

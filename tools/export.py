@@ -23,13 +23,13 @@ from parse_config import ConfigParser
 from utils.errors import UserError, run_command
 
 if TYPE_CHECKING:
-    from torch import nn
+    from base import BaseModel
 
 
 class Format(NamedTuple):
     """How a format is written, the file's suffix, and the packages beyond torch that it needs."""
 
-    write: Callable[["nn.Module", ConfigParser, IO[bytes]], Any]
+    write: Callable[["BaseModel", ConfigParser, IO[bytes]], Any]
     suffix: str
     packages: tuple[str, ...] = ()
 
@@ -76,14 +76,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 # --------------------------------------------------------------------------------------------------- the formats
 
 
-def write_state_dict(model: "nn.Module", config: ConfigParser, file: IO[bytes]) -> None:
+def write_state_dict(model: "BaseModel", config: ConfigParser, file: IO[bytes]) -> None:
     """The weights, by name, as torch saves them."""
     import torch
 
     torch.save(model.state_dict(), file)
 
 
-def write_safetensors(model: "nn.Module", config: ConfigParser, file: IO[bytes]) -> None:
+def write_safetensors(model: "BaseModel", config: ConfigParser, file: IO[bytes]) -> None:
     """The weights, by name, in a file that cannot hold code."""
     import torch
     from safetensors.torch import save
@@ -93,22 +93,23 @@ def write_safetensors(model: "nn.Module", config: ConfigParser, file: IO[bytes])
     file.write(save(weights))
 
 
-def write_torch_export(model: "nn.Module", config: ConfigParser, file: IO[bytes]) -> None:
+def write_torch_export(model: "BaseModel", config: ConfigParser, file: IO[bytes]) -> None:
     """The model as a graph of torch operations, with its weights."""
     import torch
 
     torch.export.save(trace(model, config), file)
 
 
-def write_onnx(model: "nn.Module", config: ConfigParser, file: IO[bytes]) -> None:
+def write_onnx(model: "BaseModel", config: ConfigParser, file: IO[bytes]) -> None:
     """The model as a graph of ONNX operations, with its weights, in one file (of at most 2 GB)."""
     import torch
 
     program = torch.onnx.export(trace(model, config), dynamo=True, verbose=False)
+    assert program is not None  # as without dynamo
     file.write(program.model_proto.SerializeToString())
 
 
-def trace(model: "nn.Module", config: ConfigParser) -> Any:
+def trace(model: "BaseModel", config: ConfigParser) -> Any:
     """The model as a torch.export.ExportedProgram for batches of any size."""
     import torch
 

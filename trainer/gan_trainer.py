@@ -28,6 +28,8 @@ class GanTrainer(Trainer):
     Raises ValueError for another model. Source: Goodfellow et al. 2014, Generative Adversarial Networks.
     """
 
+    model: Generator
+
     def __init__(
         self,
         model: Generator,

@@ -105,6 +105,15 @@ def test_links_lead_to_files(page):
         assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_files_that_are_named_exist(page):
+    named = re.findall(
+        r"`[^`\n]*?((?:tests|benchmarks|tools|trainer|base|utils|logger)/[\w/]+(?:\.py)?)", page.read_text()
+    )
+    named += re.findall(r"^pytest .*?(tests/[\w/.]+)", page.read_text(), re.MULTILINE)
+    assert [path for path in named if not (PROJECT / path).exists()] == []
+
+
 def test_the_index_names_every_page():
     index = (PROJECT / "docs" / "README.md").read_text(encoding="utf-8")
     for page in PAGES:
