@@ -62,7 +62,8 @@ class ConfigParser:
     def from_args(cls, command: str, argv: list[str] | None = None) -> "ConfigParser":
         """Read the command line of `command` ("train" or "test"), then the config it names."""
         args = parse_args(command, argv)
-        resume, checkpoint = None, None
+        resume: Any = None
+        checkpoint: Any = None
         if args.resume:
             from utils.checkpoint import open_checkpoint  # imports torch
 

@@ -30,7 +30,8 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     trainer = config.setdefault("trainer", {})
     if not isinstance(trainer, dict):  # a fault of the top; go on with a right section
         trainer = {"epochs": 1}
-    name = trainer["type"] if trainer.get("type") in [*definitions("trainer")] else "Trainer"
+    name = str(trainer.get("type"))
+    name = name if name in definitions("trainer") else "Trainer"
     options = trainer_keys(name)
     for place, keys in ((config, TOP), (trainer, options)):
         for key, parameter in keys.items():
