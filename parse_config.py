@@ -5,15 +5,10 @@ import functools
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from utils.config import OBJECTS, RUN_KEYS, apply_settings, as_json, checked, definitions, has_form, read_json
-from utils.errors import ConfigError, escape
-
-if TYPE_CHECKING:
-    from torch import nn
-
-# ------------------------------------------------------------------------------------------------ the command line
+from utils.config import OBJECTS, RUN_KEYS, TOP, accepts, apply_settings, as_json, checked, definitions, read_json
+from utils.errors import ConfigError
 
 
 def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
@@ -33,54 +28,42 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
         add("--bs", "--batch_size", metavar="N", help="short for -s data_loader.args.batch_size=N")
         add("--run-id", metavar="ID", help="the run folder's name (default: the time); with -r: go on in a new folder")
         add("--check", action="store_true", help="try everything on one batch, write nothing, and stop")
-    args, unknown = parser.parse_known_args(argv)
-    if unknown:
-        text = escape(" ".join(unknown))
-        parser.error(f"unknown: {text}. A config is named by -c FILE, its keys are set by -s KEY=VALUE ...")
+    args = parser.parse_args(argv)
     if train:
         if not (args.config or args.resume):
             parser.error("say what to train: -c config.json, or -r CHECKPOINT to go on with a run")
-        if args.run_id is not None and not has_form("name", args.run_id):
-            parser.error(
-                f"--run-id {args.run_id!r} is not a folder's name: no slash, no leading dot, no control character"
-            )
+        if args.run_id is not None and not accepts(TOP["name"].annotation, args.run_id)[0]:
+            parser.error(f"--run-id {args.run_id!r} is not a folder's name: no slash, no leading dot")
         shortcuts = {"optimizer.args.lr": args.lr, "data_loader.args.batch_size": args.bs}
         args.set += [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     return args
-
-
-# ------------------------------------------------------------------------------------- from the config to objects
 
 
 class ConfigParser:
     """A checked config, and the objects it names. Raises ConfigError with every fault at once.
 
     where: what to call the config in an error.
-    trusted: False for a config out of a checkpoint, which may be a stranger's: nothing that it names fetches files, it
-        starts no compiler, and asks for no more threads than there are cores. `notes` has a line for each change.
-    settings: "KEY=VALUE" each. They win over the config, and over what one that is not trusted may not do.
-
-    `config` is the plain dict with its defaults filled in; `args` the command line; `checkpoint` the loaded checkpoint
-    when one was given, and `resume` its path.
+    trusted: False for a config out of a checkpoint, which may be a stranger's: it downloads nothing, compiles nothing
+        and asks for no more threads than there are cores. `notes` has a line for each change.
+    settings: "KEY=VALUE" each; they win over the config, whether it is trusted or not.
     """
 
-    def __init__(
-        self, config: dict[str, Any], where: str = "config", trusted: bool = True, settings: Iterable[str] = ()
-    ):
+    def __init__(self, config: dict, where: str = "config", trusted: bool = True, settings: Iterable[str] = ()):
         config = as_json(config, where)
         self.trusted = trusted
         self.notes: list[str] = [] if trusted else _restrict(config)
         apply_settings(config, settings)
         self.config = checked(config, where)
         self.args = argparse.Namespace(device=None, run_id=None)
-        self.resume: Path | None = None
-        self.checkpoint: dict[str, Any] | None = None
+        self.resume: Any = None  # the path of the checkpoint, with -r, ...
+        self.checkpoint: Any = None  # ... and its content
 
     @classmethod
     def from_args(cls, command: str, argv: list[str] | None = None) -> "ConfigParser":
         """Read the command line of `command` ("train" or "test"), then the config it names."""
         args = parse_args(command, argv)
-        resume, checkpoint = None, {}
+        resume: Any = None
+        checkpoint: Any = None
         if args.resume:
             from utils.checkpoint import open_checkpoint  # imports torch
 
@@ -89,34 +72,24 @@ class ConfigParser:
             args.set.insert(0, "trainer.save_dir=saved/")
         config = read_json(args.config) if args.config else checkpoint["config"]
         parser = cls(config, str(args.config or resume), trusted=args.config is not None, settings=args.set)
-        parser.args, parser.resume, parser.checkpoint = args, resume, checkpoint or None
+        parser.args, parser.resume, parser.checkpoint = args, resume, checkpoint
         return parser
 
     def __getitem__(self, key: str) -> Any:
         return self.config[key]
 
     def init_obj(self, key: str, *args: Any, **overrides: Any) -> Any:
-        """Build the object that a key names: its `type` called with `args`, the config's arguments and `overrides`.
-
-        None where the config has null. See `_call` for what becomes of an exception.
-        """
+        """The object that a key names, built with the config's arguments, `args` and `overrides`; None of null."""
         entry = self.config[key]
         if entry is None:
             return None
         definition = definitions(OBJECTS[key].package)[entry["type"]]
-        parameters, is_open = definition.parameters
-        if not self.trusted and "download" in parameters:
+        if not self.trusted and "download" in definition.parameters[0]:
             overrides["download"] = False
-        refused = overrides.keys() - parameters.keys()
-        if refused and not is_open:
-            raise ConfigError(f"{key}.type", [f"{entry['type']} must accept {', '.join(sorted(refused))}"])
         return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
 
-    def init_optimizer(self, model: "nn.Module") -> Any:
-        """The optimizer of a model's trainable weights; Adam and AdamW are fused, unless the config decides.
-
-        Fused, an update of all weights is one operation: two to four times as fast, on a CPU too.
-        """
+    def init_optimizer(self, model: Any) -> Any:
+        """The optimizer of a model's trainable weights. Adam and AdamW are fused, two to four times as fast."""
         trainable = [p for p in model.parameters() if p.requires_grad]
         entry = self.config["optimizer"]
         decided = entry.get("args", {}).keys() & {"fused", "foreach", "capturable", "differentiable"}
@@ -127,9 +100,7 @@ class ConfigParser:
         """The data loader, built with `training=False`: the test split, every sample once."""
         loader = self.init_obj("data_loader", training=False)
         if loader.training:
-            name = self.config["data_loader"]["type"]
-            fault = f"{name} must hand `training` on: super().__init__(..., training=training)"
-            raise ConfigError("data_loader.type", [fault])
+            raise ConfigError("data_loader.type", ["hand `training` on: super().__init__(..., training=training)"])
         return loader
 
     def init_ftn(self, key: str) -> Callable:
@@ -145,12 +116,11 @@ class ConfigParser:
         section = self.config["trainer"]
         definition = definitions("trainer")[section["type"]]
         parameters, is_open = definition.parameters
-        options = {name: value for name, value in section.items() if name not in RUN_KEYS}
-        options["config"] = self.config
-        options = {name: options[name] for name in options if is_open or name in parameters}
+        options = {name: value for name, value in section.items() if name not in RUN_KEYS} | {"config": self.config}
+        options = {name: value for name, value in options.items() if is_open or name in parameters}
         return _call("trainer", definition.load(), *args, **kwargs, **options, **section["args"])
 
-    def trained_model(self, checkpoint: dict[str, Any]) -> "nn.Module":
+    def trained_model(self, checkpoint: dict[str, Any]) -> Any:
         """The model that `arch` describes with a checkpoint's trained weights, in evaluation mode, on the CPU."""
         from utils.checkpoint import load_model, trained_weights
 
@@ -172,15 +142,12 @@ def _restrict(config: dict[str, Any]) -> list[str]:
 
 
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
-    """Call a constructor; what it raises because of the config's arguments becomes a ConfigError.
-
-    RuntimeError is torch's word for a tensor that cannot be; torch's optimizers and schedulers raise anything.
-    """
+    """Call a constructor; what it raises because of the config's arguments becomes a ConfigError."""
     try:
         return build(*args, **kwargs)
     except (ValueError, OSError) as error:
         raise ConfigError(key, [str(error)]) from error
-    except Exception as error:
+    except Exception as error:  # torch's optimizers and schedulers raise anything; RuntimeError: no such tensor
         if key in ("optimizer", "lr_scheduler") or isinstance(error, RuntimeError | MemoryError):
             raise ConfigError(key, [f"{type(error).__name__}: {error}"]) from error
         raise

@@ -55,7 +55,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     trainer, notes = build_or_resume(config, device)
 
     # ---- the run's folder, new or the checkpoint's: from here on files are written
-    is_new = config.resume is None or config.args.run_id is not None
+    is_new = config.checkpoint is None or config.args.run_id is not None
     if is_new:
         run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
     else:
@@ -130,9 +130,7 @@ def check(config: ConfigParser) -> None:
         path = Path(folder) / "checkpoint.pth"
         save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
         trainer.load_state_dict(load_checkpoint(path))
-    notes.append(
-        "Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written."
-    )
+    notes += ["Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written."]
     print(printable("\n".join(notes)))
 
 

@@ -1,7 +1,6 @@
 """How samples become batches."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from itertools import repeat
 from typing import Annotated, Any
 
@@ -10,18 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from base.base_dataset import InMemoryDataset
-from utils.data import (
-    EpochSampler,
-    SeededDataset,
-    WorkerDied,
-    balancing_weights,
-    class_numbers,
-    end_workers,
-    hear_of_deaths,
-    leave_signals_to_main,
-    split_indices,
-    to_device,
-)
+from utils.data import EpochSampler, SeededDataset, WorkerDied, class_numbers, split_indices, to_device
+from utils.data.reading import end_workers, hear_of_deaths, leave_signals_to_main
 from utils.errors import UserError
 from utils.seed import derive_seed
 
@@ -35,16 +24,15 @@ class BaseDataLoader(DataLoader):
     validation_split: the share (float below 1) or number (int) of samples that `split_validation()` hands out.
     num_workers: processes that read samples; the batches are the same for every number of them.
     stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
-    balanced: draw every class equally often, with replacement; needs class numbers as `stratify` does, and `shuffle`.
-    len_epoch: batches per epoch, all of batch_size: the next epoch goes on where this one ends, and each round over
-        the samples has an order of its own. None: an epoch is one round.
+    balanced: draw every class equally often, with replacement; needs these too, and `shuffle`.
+    len_epoch: batches per epoch; the next epoch goes on where this one ends. None: one round over the samples.
     drop_last: leave out a last batch that is smaller than the others.
     training: False for the test split: every sample once, in a fixed order, not augmented, whatever the rest says.
     eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
     indices: the samples to use; by default all.
     collate_fn: makes a batch of a list of samples that are read one by one.
 
-    The seed is torch's when the loader is made. Raises ValueError for an empty dataset or an argument out of range.
+    The seed is torch's when the loader is made.
     """
 
     batch_size: int
@@ -68,35 +56,27 @@ class BaseDataLoader(DataLoader):
         indices: Tensor | None = None,
         collate_fn: Callable = default_collate,
     ):
-        self.samples = dataset
-        indices = torch.arange(len(self.samples)) if indices is None else indices
-        if len(indices) == 0:
-            raise ValueError("the dataset is empty")
-        if len_epoch is not None and len_epoch < 1:  # torch checks the other numbers
-            raise ValueError(f"len_epoch is {len_epoch}; it must be at least 1")
-        if balanced and not shuffle:
-            raise ValueError("balanced draws samples at random; it needs shuffle")
         if not training:
             shuffle, validation_split, drop_last, balanced, len_epoch = False, 0.0, False, False, None
-        labels = class_numbers(dataset, "stratify") if stratify else None
-        indices, self.valid_indices = split_indices(indices, validation_split, labels)
+        elif balanced and not shuffle:
+            raise ValueError("balanced draws samples at random; it needs shuffle")
+        self.samples = dataset
+        indices = torch.arange(len(self.samples)) if indices is None else indices
+        classes = class_numbers(dataset, "stratify") if stratify else None
+        indices, self.valid_indices = split_indices(indices, validation_split, classes)
+        labels = class_numbers(dataset, "balanced")[indices] if balanced else None
 
         self.training = training
         self.eval_dataset = eval_dataset or dataset
         self.in_memory = isinstance(dataset, InMemoryDataset)
         self.make_batch = collate_fn
-        self.is_in_order = not shuffle and torch.equal(indices, torch.arange(len(indices)))
         self.seed = torch.initial_seed()
         self.device = torch.device("cpu")
-        weights = balancing_weights(class_numbers(dataset, "balanced")[indices]) if balanced else None
-        length = None if len_epoch is None else len_epoch * batch_size
-        sampler = EpochSampler(indices, shuffle, self.seed, length, weights)
-        self.n_samples = sampler.n_samples  # of one round on this process
         num_workers = 0 if self.in_memory else num_workers
         super().__init__(
             dataset if self.in_memory else SeededDataset(dataset, self.seed, collate_fn),
             batch_size,
-            sampler=sampler,
+            sampler=EpochSampler(indices, shuffle, self.seed, (len_epoch or 0) * batch_size, labels),
             num_workers=num_workers,
             drop_last=drop_last,
             collate_fn=_as_it_is,
@@ -104,6 +84,7 @@ class BaseDataLoader(DataLoader):
             worker_init_fn=leave_signals_to_main,
             generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
         )
+        self.n_samples = self.sampler.n_samples  # of one round on this process
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
         """Go on at batch number `batch` of an epoch. Call it before `iter`."""
@@ -113,7 +94,7 @@ class BaseDataLoader(DataLoader):
     def to(self, device: torch.device | str) -> "BaseDataLoader":
         """From now on, hand out the batches on this device; returns the loader. See also `InMemoryDataset.to`."""
         device = torch.device(device)
-        if self.in_memory and (device.type == "cpu" or device != self.device):  # a GPU is asked once: others fill it
+        if self.in_memory and device != self.device:
             self.samples.to(device)
         self.device = device
         self.pin_memory = device.type == "cuda"
@@ -126,56 +107,48 @@ class BaseDataLoader(DataLoader):
         options = {"num_workers": self.num_workers, "collate_fn": self.make_batch, "indices": self.valid_indices}
         return BaseDataLoader(self.eval_dataset, self.batch_size, training=False, **options).to(self.device)
 
-    def close(self) -> str:
-        """End the worker processes; the next pass starts new ones. Returns which had died, and how; "" if none had."""
+    def close(self) -> list[str]:
+        """End the worker processes; the next pass starts new ones. Returns those that had died."""
         iterator, self._iterator = self._iterator, None
-        return end_workers(iterator) if iterator is not None else ""
+        return [] if iterator is None else end_workers(iterator)
 
     def __iter__(self) -> Iterator[Any]:
         return self._batches_in_memory() if self.in_memory else self._batches_by_torch()
 
     def _batches_by_torch(self) -> Iterator[Any]:
         """The batches of samples that are read one by one, with workers or without."""
-        epoch, n_read = self.sampler.epoch, self.sampler.start // self.batch_size
-        listening = hear_of_deaths if self.num_workers > 0 else nullcontext
         try:
-            with listening():
+            with hear_of_deaths():
                 batches = super().__iter__()
             while True:
-                with listening():
+                with hear_of_deaths():
                     batch = next(batches, self)
                 if batch is self:  # the end
                     return
                 if isinstance(batch, UserError):
                     raise batch
-                yield batch if self.device.type == "cpu" else to_device(batch, self.device)
-                n_read += 1
+                yield to_device(batch, self.device)
         except (Exception, KeyboardInterrupt) as error:  # when a loop is left early, the workers serve the next one
-            if death := self.close():
-                advice = "Try fewer workers, or none: data_loader.args.num_workers=0. Checkpoints are intact."
-                raise WorkerDied(f"{death}, in epoch {epoch}, after {n_read} batches. {advice}") from error
+            if died := self.close():
+                raise WorkerDied(
+                    f"a worker process of the data loader died ({'; '.join(died)}). Exit code -9 mostly means that the "
+                    "memory is full, -7 that /dev/shm is. Try fewer workers, or none: data_loader.args.num_workers=0. "
+                    "Checkpoints are intact."
+                ) from error
             raise
 
     def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches by indexing: no Python per sample. Each is a copy. Transforms run on the batch's device."""
+        """The batches by indexing: no Python per sample. Each is a copy."""
         dataset, rounds = self.samples, self.sampler.next_epoch()
         if not rounds:
             return
-        moves = dataset.data.device.type != self.device.type
         indices, draws = torch.cat([indices for _, indices in rounds]), repeat(None)
         if self.training and dataset.augment is not None:
             draws = torch.cat([self._draw(number)[indices] for number, indices in rounds])
-            draws = to_device(draws, self.device).split(self.batch_size)
-        elif self.is_in_order and len(indices) == len(dataset) == self.batch_size and not moves:
-            yield dataset.prepare(dataset.data.clone()), dataset.target.clone()  # twice as fast as indexing
-            return
+            draws = to_device(draws, dataset.data.device).split(self.batch_size)
         for batch, draw in zip(to_device(indices, dataset.data.device).split(self.batch_size), draws, strict=False):
-            if self.drop_last and len(batch) < self.batch_size:
-                return
-            data, target = dataset.data.index_select(0, batch), dataset.target.index_select(0, batch)
-            if moves:
-                data, target = to_device((data, target), self.device)
-            yield dataset.prepare(data, draw), target
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield to_device(dataset.get_batch(batch, draw), self.device)
 
     def _draw(self, number: int) -> Tensor:
         """Random numbers for each sample of the dataset, a function of (seed, round, index): (n_samples, n_draws)."""

@@ -22,12 +22,10 @@ class BaseDataset(Dataset, ABC):
 
 
 class InMemoryDataset(BaseDataset):
-    """Samples held in two tensors (or NumPy arrays), which can be read a whole batch at a time.
+    """Samples held in two tensors or arrays, (n_samples, ...), which can be read a whole batch at a time.
 
-    data, target: (n_samples, ...), kept in their own dtypes: bytes stay bytes.
-    transform: called with the data of a batch, (batch, ...), when it is read.
-    augment: called before `transform` with the data of a training batch, and with each sample's own random numbers,
-        float32 (batch, augment.n_draws), uniform in [0, 1).
+    transform: called with the data of a batch when it is read: bytes may stay bytes in memory.
+    augment: called before it on training data, with draws from [0, 1) for each sample: float32 (batch, n_draws).
     """
 
     def __init__(
@@ -45,15 +43,13 @@ class InMemoryDataset(BaseDataset):
         data, target = self.get_batch(torch.tensor([range(len(self))[index]]))
         return data[0], target[0]
 
-    def get_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """The samples with these indices, as (data, target), each (batch, ...); not augmented."""
-        return self.prepare(self.data[indices]), self.target[indices]
-
-    def prepare(self, data: Tensor, draws: Tensor | None = None) -> Tensor:
-        """The data of a batch as a model wants them; augmented if random numbers are given."""
-        if self.augment is not None and draws is not None:
+    def get_batch(self, indices: Tensor, draws: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The samples with these indices, as (data, target), each (batch, ...); augmented if there are draws."""
+        indices = indices.to(self.data.device)
+        data, target = self.data.index_select(0, indices), self.target.index_select(0, indices)
+        if draws is not None and self.augment is not None:
             data = self.augment(data, draws)
-        return data if self.transform is None else self.transform(data)
+        return data if self.transform is None else self.transform(data), target
 
     def to(self, device: torch.device) -> None:
         """Move the samples to the CPU, or to a CUDA GPU if half of its free memory holds them; else they stay."""

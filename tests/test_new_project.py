@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import new_project
-from utils.config import catalog, complete, read_json
+from utils.config import catalog, checked, read_json
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -102,7 +102,7 @@ def test_a_model_in_a_folder_of_its_own_is_copied_with_what_it_imports(tmp_path,
     monkeypatch.setattr(new_project, "PROJECT", tmp_path)
     catalog.definitions.cache_clear()
     try:
-        config = complete(read_json(PROJECT / "config.json") | {"arch": {"type": "Net"}})
+        config = checked(read_json(PROJECT / "config.json") | {"arch": {"type": "Net"}}, "config.json")
         found = {path.relative_to(tmp_path).as_posix() for path in new_project.needed_by(config)}
     finally:
         catalog.definitions.cache_clear()

@@ -208,13 +208,11 @@ class Trainer(BaseTrainer):
                        "samples.", self.step + 1, self.part_size)  # fmt: skip
 
     def _divergence(self, epoch: int) -> UserError:
-        """What to say of a loss that is NaN or infinite."""
         n_good = next((i for i, loss in enumerate(self.train_metrics.losses()) if not math.isfinite(loss)), 0)
-        return UserError(
-            f"the loss is NaN or infinite in epoch {epoch}, from step {self.step - self.batch + 1 + n_good} on, with "
-            f"learning rate {self.schedule.lr:g}. Try a tenth of it (--lr), look for NaN or very large values in the "
-            "data, or scale the features. Checkpoints of earlier epochs are intact."
-        )
+        step = self.step - self.batch + 1 + n_good
+        return UserError(f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate "
+                         f"{self.schedule.lr:g}. Try a tenth of it (--lr), look for NaN or very large values in the "
+                         "data, or scale the features. Checkpoints of earlier epochs are intact.")  # fmt: skip
 
     def _check_loaders(self) -> None:
         for loader in filter(None, (self.data_loader, self.valid_data_loader)):

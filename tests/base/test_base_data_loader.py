@@ -397,13 +397,12 @@ def test_validation_gets_the_evaluation_transform():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dataset": in_memory(0)}, "the dataset is empty"),
+        ({"dataset": in_memory(0)}, "leaves no training sample of 0"),
         ({"batch_size": 0}, "batch_size should be a positive integer"),
         ({"dataset": one_by_one(10), "num_workers": -1}, "num_workers"),
         ({"validation_split": 1.0}, "leaves no training sample"),
         ({"validation_split": -0.1}, "leaves no training sample"),
         ({"validation_split": 10}, "leaves no training sample of 10"),
-        ({"len_epoch": 0}, "len_epoch is 0"),
         ({"dataset": one_by_one(10), "stratify": True}, r"stratify needs TensorDataset\.target"),
         ({"dataset": one_by_one(10), "balanced": True}, r"balanced needs TensorDataset\.target, one class number"),
         (

@@ -151,21 +151,20 @@ def end_soon(pids):
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
+    ("how", "code"),
     [
-        (signal.SIGKILL, r"was killed by SIGKILL \(most often the memory is full\)"),
-        (signal.SIGBUS, r"was killed by SIGBUS \(most often /dev/shm is full\)"),
-        (signal.SIGTERM, "was killed by SIGTERM"),
-        (3, "ended with exit code 3"),
-        (0, "ended with exit code 0"),
+        (signal.SIGKILL, "-9"),
+        (signal.SIGTERM, "-15"),
+        (3, "3"),
+        (0, "0"),
     ],
 )
-def test_a_worker_that_dies_is_told_in_one_line_and_the_others_end(how, words):
+def test_a_worker_that_dies_is_told_in_one_line_and_the_others_end(how, code):
     loader = BaseDataLoader(Faulty(dying(how)), 4, shuffle=False, num_workers=2)
     pids = []
     with pytest.raises(
         WorkerDied,
-        match=rf"^the data loader's worker 1 \(pid \d+\) {words}, in epoch 1, after \d batches\. .*num_workers=0",
+        match=rf"^a worker process of the data loader died \(pid \d+, exit code {code}\)\. .*num_workers=0",
     ) as error:
         for _ in loader:
             pids = [worker.pid for worker in workers_of(loader)]
@@ -177,7 +176,7 @@ def test_a_worker_that_dies_between_two_epochs_is_told_in_the_next():
     loader = BaseDataLoader(Faulty(), 4, num_workers=2)
     assert len(list(loader)) == 10
     os.kill(workers_of(loader)[0].pid, signal.SIGKILL)
-    with pytest.raises(WorkerDied, match=r"worker 0 .* in epoch 2, after 0 batches"):
+    with pytest.raises(WorkerDied, match="exit code -9"):
         list(loader)
     assert len(list(loader)) == 10  # new workers
     loader.close()
@@ -227,7 +226,9 @@ def test_a_run_whose_worker_dies_keeps_its_checkpoints_and_can_go_on(tmp_path, c
 
     assert run_command(lambda argv: make(dying(signal.SIGKILL)).train(tmp_path)) == 2
     message = capsys.readouterr().err
-    assert message.startswith("error: the data loader's worker 0 ") and message.endswith("Checkpoints are intact.\n")
+    assert message.startswith("error: a worker process of the data loader died ") and message.endswith(
+        "Checkpoints are intact.\n"
+    )
     checkpoint = load_checkpoint(tmp_path / "checkpoint-last.pth")
     assert (checkpoint["epoch"], checkpoint["step"]) == (1, 10)
     trainer = make(lambda: None)

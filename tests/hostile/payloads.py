@@ -109,7 +109,7 @@ CONFIG = {
     "a key of 900 kB": ("x" * 900_000, 1, "unknown key"),
     "a key that steers the terminal": ("\x1b[2J\x9b\u202e\nerror: all is well", 1, r"\x1b[2J\x9b\u202e\nerror"),
     "10,000 unknown keys": ("arch.args", {f"k{i}": 1 for i in range(10_000)}, "more"),
-    "60,000 metrics": ("metrics", ["accuracy"] * 60_000, "stands twice"),
+    "60,000 metrics": ("metrics", ["accuracy"] * 60_000, "two columns of the log have one name"),
     "10,000 unknown metrics": ("metrics", [f"m{i}" for i in range(10_000)], "more"),
     "deep nesting": ("arch.args.sizes", DEEP, UNSAFE),
     "very deep nesting": ("arch.args.sizes", VERY_DEEP, UNSAFE),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parse_config import ConfigParser
-from utils.config import apply_settings, complete, find_faults, parse_json, read_json
+from utils.config import apply_settings, checked, parse_json, read_json
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -137,8 +137,7 @@ def check(config: dict[str, Any]) -> None:
     except ConfigError as error:
         assert str(error).startswith("here")
         return
-    assert find_faults(parser.config) == []
-    assert complete(parser.config) == parser.config
+    assert checked(parser.config, "here") == parser.config
     json.dumps(parser.config, allow_nan=False, ensure_ascii=False).encode()
     assert math.isfinite(parser["trainer"]["epochs"])
 

@@ -23,8 +23,7 @@ def test_good_data_are_described_and_not_warned_of(caplog, kind):
     data = torch.tensor([[-1.0, 3.0], [1.0, -3.0]]).repeat(10, 1)
     description, warnings = look_at(caplog, data, torch.arange(20) % 2, kind)
     assert description == (
-        "Data: 20 training samples; data float32 (2,) from -3 to 3, mean 0; target int64 () from 0 to 1, "
-        "2 different values"
+        "Data: 20 training samples; data float32 (2,) from -3 to 3; target int64 () from 0 to 1, 2 different values"
     )
     assert warnings == []
 
@@ -36,14 +35,12 @@ classes = torch.arange(60) % 2
 @pytest.mark.parametrize(
     ("data", "target", "words"),
     [
-        (good.where(torch.arange(60).unsqueeze(1) > 2, math.nan), classes, "the data of 3 of 60 samples hold NaN"),
-        (good * math.nan, classes, "the data of 60 of 60 samples hold NaN"),
-        (good * 1000, classes, "values beyond 100; scale the features"),
-        (good.byte(), classes, "the data are torch.uint8"),
-        (good.double(), classes, "the data are torch.float64"),
-        (good, torch.tensor([1.0] * 58 + [math.nan, math.inf]), "the targets of 2 of 60 samples hold NaN or infinity"),
+        (good.where(torch.arange(60).unsqueeze(1) > 2, math.nan), classes, "hold NaN or infinity"),
+        (good, torch.tensor([1.0] * 59 + [math.inf]), "hold NaN or infinity"),
+        (good.byte(), classes, "refuse torch.uint8"),
+        (good.double(), classes, "refuse torch.float64"),
         (good, torch.zeros(60).long(), "every target looked at is 0"),
-        (good, (torch.arange(60) > 57).long(), "class 0 is 29 times as frequent as class 1"),
+        (good, (torch.arange(60) > 57).long(), "one class is 29 times as frequent as another"),
     ],
 )
 def test_what_is_off_is_named(caplog, data, target, words):

@@ -18,7 +18,10 @@ def test_words_that_nobody_can_take_cost_nothing_else(where, capsys, monkeypatch
         os.close(reader)
         stream = os.fdopen(writer, "w")
     else:
-        stream = Path("/dev/full").open("w") if Path("/dev/full").exists() else pytest.skip("no disk always full here")
+        full = (
+            os.open("/dev/full", os.O_WRONLY) if Path("/dev/full").exists() else pytest.skip("no disk always full here")
+        )
+        stream = os.fdopen(full, "w")
     monkeypatch.setattr(sys, "stdout", stream)
     setup_logging()
     logging.getLogger("trainer").info("epoch 1")

@@ -1,70 +1,52 @@
-"""What a config may hold: every key, what it accepts, and its default.
-
-The trainer's options are not listed: each is a parameter of `Trainer.__init__`, and is read there.
-"""
+"""What a config may hold: every key, what it accepts, and its default. The trainer's own options stand in its code."""
 
 import os
-import re
-from dataclasses import dataclass
-from typing import Any
 
-from utils.config.catalog import Parameter, definitions
+from utils.config.catalog import REQUIRED, Parameter, definitions
 
 ENTRY = """Annotated[dict, '{"type": ..., "args": {...}}']"""
 COUNT = "Annotated[int, '>= 1']"
-
-
-@dataclass(frozen=True)
-class Object(Parameter):
-    """A key that names code of a package: the kind it must be, and how many arguments the code gives it."""
-
-    kind: str = "function"
-    n_given: int = 0
-
+FOLDER = """Annotated[str, "a folder's name: no slash, no leading dot, at most 100 characters",
+                      r"like [^./\\\\][^/\\\\]{0,99}"]"""
+PATH = "Annotated[str, 'the path of a folder, such as ~/saved or saved/', 'like ~(/.*)?|[^~].*']"  # ~user may be nobody
 
 OBJECTS = {
-    "arch": Object(ENTRY, package="model", kind="BaseModel"),
-    "data_loader": Object(ENTRY, package="data_loader", kind="BaseDataLoader"),
-    "optimizer": Object(ENTRY, package="torch.optim", kind="Optimizer", n_given=1),
-    "loss": Object(f"Annotated[str, 'a name'] | {ENTRY}", package="model.loss", n_given=2),
-    "metrics": Object("Annotated[list[str | dict], 'a list of names']", [], package="model.metric", n_given=2),
-    "lr_scheduler": Object(f"{ENTRY} | None", None, package="torch.optim.lr_scheduler", kind="LRScheduler", n_given=1),
-    "trainer": Object("dict", {}, package="trainer", kind="BaseTrainer"),
+    "arch": Parameter(ENTRY, REQUIRED, "model", "BaseModel"),
+    "data_loader": Parameter(ENTRY, REQUIRED, "data_loader", "BaseDataLoader"),
+    "optimizer": Parameter(ENTRY, REQUIRED, "torch.optim", "Optimizer", 1),
+    "loss": Parameter(f"Annotated[str, 'a name'] | {ENTRY}", REQUIRED, "model.loss", "function", 2),
+    "metrics": Parameter("Annotated[list[str | dict], 'a list of names']", [], "model.metric", "function", 2),
+    "lr_scheduler": Parameter(f"{ENTRY} | None", None, "torch.optim.lr_scheduler", "LRScheduler", 1),
+    "trainer": Parameter("dict", {}, "trainer", "BaseTrainer"),
 }
 TOP: dict[str, Parameter] = {
-    "name": Parameter("""Annotated[str, "a folder's name: no slash, no leading dot, at most 100 characters"]"""),
+    "name": Parameter(FOLDER),
     "n_gpu": Parameter("Annotated[int, '>= 0']", 1),
     "threads": Parameter(f"Annotated[int, '>= 1', '<= {os.cpu_count()} (CPU cores)'] | None", None),
     "seed": Parameter(f"Annotated[int, '>= 0', '<= {2**32 - 1}']", 123),
     **OBJECTS,
 }
+ENTRY_KEYS = {"type": Parameter("Annotated[str, 'a name']"), "args": Parameter("dict", {})}
 # Of the section `trainer`, what train.py reads itself; the other keys are options of the trainer.
 RUN_KEYS = {
     "type": Parameter("Any", "Trainer"),  # these two are checked like those of any entry
     "args": Parameter("Any", {}),
-    "save_dir": Parameter("Annotated[str, 'the path of a folder, such as ~/saved or saved/']", "saved/"),
+    "save_dir": Parameter(PATH, "saved/"),
     "verbosity": Parameter("Literal[0, 1, 2]", 2),
 }
 GIVEN_TO_TRAINER = ("model", "criterion", "metrics", "optimizer", "data_loader", "valid_data_loader", "lr_scheduler",
                     "config")  # by train.py; no options  # fmt: skip
-# Printable texts of a certain form. A home is ~ alone: ~user may be nobody's.
-FORMS = {
-    "name": r'(?![.\s])[^/\\:*?"<>|]{1,100}(?<!\s)',
-    "trainer.save_dir": r"~(/.*)?|[^~].*",
-    "trainer.monitor": r"off|(min|max) \S+",
-}
-# Ranges that a signature, such as one of torch's, does not say.
+# What a signature, such as one of torch's, does not say.
 RANGES = {
     "data_loader.args.batch_size": COUNT,
-    "data_loader.args.num_workers": "Annotated[int, '>= 0', '<= 256']",
     "data_loader.args.validation_split": "Annotated[int, '>= 0'] | Annotated[float, '>= 0', '< 1']",
     "optimizer.args.lr": "Annotated[float, '>= 0']",
+    "trainer.monitor": r"Annotated[str, 'off, min NAME or max NAME', r'like off|(min|max) \S+']",
     # torch divides by these, the first time after an epoch
     **{f"lr_scheduler.args.{name}": COUNT for name in ("step_size", "T_max", "T_0", "total_iters")},
 }
 # They need what JSON cannot say: a closure, sparse gradients, functions, other schedulers.
 NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler")
-LOG_COLUMNS = ("epoch", "step", "loss", "lr", "seconds")  # of every log, which no metric may be called
 
 
 def trainer_keys(trainer: str = "Trainer") -> dict[str, Parameter]:
@@ -73,11 +55,4 @@ def trainer_keys(trainer: str = "Trainer") -> dict[str, Parameter]:
     taken, is_open = definitions("trainer")[trainer].parameters
     options = {name: parameters[name] for name in parameters if is_open or name in taken}
     options |= {"epochs": Parameter(parameters["epochs"].annotation)}  # its default is for notebooks
-    return RUN_KEYS | {name: options[name] for name in options if name not in GIVEN_TO_TRAINER}
-
-
-def has_form(path: str, value: Any) -> bool:
-    """Whether a value has the form that its key asks for, if it asks for one."""
-    if path not in FORMS:
-        return True
-    return isinstance(value, str) and value.isprintable() and re.fullmatch(FORMS[path], value) is not None
+    return RUN_KEYS | {name: option for name, option in options.items() if name not in GIVEN_TO_TRAINER}

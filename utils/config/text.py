@@ -9,45 +9,42 @@ from typing import Any
 
 from utils.errors import ConfigError, did_you_mean
 
-# Far beyond any config, so that a hostile one is refused before it costs time.
-MAX_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000  # far beyond any config, so that a hostile one is refused before it costs time
 MAX_DEPTH = 32
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON. Raises ValueError, also for what Python would take: see below."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        [(key, count)] = Counter(key for key, _ in pairs).most_common(1) or [("", 0)]
-        if count > 1:
-            raise ValueError(f"the key {key[:60]!r} stands twice in one object")
-        return dict(pairs)
-
-    def finite(number: str) -> float:
-        if not math.isfinite(float(number)):
-            raise ValueError(f"{number[:60]} is not a finite number")
-        return float(number)
-
-    def small(digits: str) -> int:
-        if not -(2**63) <= int(digits) < 2**63:
-            raise ValueError(f"{digits[:20]}, of {len(digits)} digits, does not fit into 64 bits")
-        return int(digits)
-
+    """Strict JSON. Raises ValueError, also for what Python's json accepts: see `_unique` and `_check`."""
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"longer than {MAX_CHARACTERS:,} characters")
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite, parse_int=small)
-        if _depth(value) > MAX_DEPTH:
-            raise RecursionError
+        value = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    json.dumps(value, ensure_ascii=False).encode()  # "\\ud800" is half a character
+    _check(value)
     return value
 
 
-def _depth(value: Any) -> int:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, children), default=0)
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"the key {key[:60]!r} stands twice in one object")
+    return dict(pairs)
+
+
+def _check(value: Any, depth: int = 1) -> None:
+    """Refuse what can be read, but not be written as JSON again or be computed with."""
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        value.encode()  # "\\ud800" is half a character
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{json.dumps(value)} is not a finite number")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{str(value)[:20]}... does not fit into 64 bits")
+    elif isinstance(value, dict | list):
+        for child in value if isinstance(value, list) else [*value, *value.values()]:
+            _check(child, depth + 1)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -81,7 +78,7 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
     """Set nested keys in place: "optimizer.args.lr=0.01". A value is JSON; what is no JSON is taken as text."""
     for setting in settings:
         path, equals, text = setting.partition("=")
-        if not equals or not all(path.split(".")):
+        if not equals:
             raise ConfigError("-s", [f"{setting!r} is not KEY=VALUE, as in optimizer.args.lr=0.01"])
         try:
             value = parse_json(text)
@@ -89,16 +86,8 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
             value = text
         *parents, last = path.split(".")
         place: Any = config
-        for key in parents:
-            place = place[_key(place, key, path, may_be_new=key in ("args", "trainer"))]
-        place[_key(place, last, path, may_be_new=True)] = value
-
-
-def _key(place: Any, name: str, path: str, may_be_new: bool) -> str | int:
-    """`name` as a key of a dict, or an index of a list. Raises ConfigError if there is no such place."""
-    if isinstance(place, dict) and may_be_new:
-        place.setdefault(name, {})
-    known = place if isinstance(place, dict) else [str(i) for i in range(len(place))] if isinstance(place, list) else ()
-    if name not in known:
-        raise ConfigError("-s", [f"{path}: nothing stands at {name!r}{did_you_mean(name, known)}"])
-    return int(name) if isinstance(place, list) else name
+        for key in parents:  # a mistyped one is made here, and is an unknown key when the config is checked
+            place = place.setdefault(key, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise ConfigError("-s", [f"{path}: there is no object that could hold {last!r}"])
+        place[last] = value

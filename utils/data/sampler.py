@@ -1,7 +1,9 @@
-"""In which order samples are drawn."""
+"""Which samples are drawn, and in which order."""
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -9,30 +11,26 @@ from torch.utils.data import Sampler
 from utils.parallel import rank, world_size
 from utils.seed import derive_seed
 
+SPLIT_SEED = 0  # the same validation samples for every seed, so that runs can be compared
+
 
 class EpochSampler(Sampler):
     """Draws (round, index): the order of an epoch, a pure function of (seed, epoch), of which each process has a share.
 
-    Rounds over the samples follow each other without end, each in an order drawn from the seed and its number. An
-    epoch is one round or, with `length`, the next so many samples of them. `epoch` counts itself up.
+    An epoch is one round over the samples or, with `length`, the next so many samples of them. It counts itself up.
 
     indices: the samples to draw from.
-    shuffle: every round in a new order, and every process gets equally many samples (a few are left out). Without,
-        rounds are alike, and every sample is some process's.
-    length: samples per epoch and process; None: one round.
-    weights: one per index; draw with replacement, each index in proportion to its weight. None: each once a round.
+    shuffle: every round in a new order, and every process gets equally many samples (a few are left out).
+    length: samples per epoch and process; 0: one round.
+    labels: the class of each index; draw every class equally often, with replacement. None: each sample once a round.
     """
 
-    def __init__(
-        self, indices: Tensor, shuffle: bool, seed: int, length: int | None = None, weights: Tensor | None = None
-    ):
-        self.indices, self.weights = indices, weights
-        self.shuffle = shuffle
-        self.seed = seed
-        self.rank, self.world_size = rank(), world_size()
-        n = len(indices)
-        self.n_samples = n // self.world_size if shuffle else len(range(self.rank, n, self.world_size))
-        self.length = self.n_samples if length is None else length
+    def __init__(self, indices: Tensor, shuffle: bool, seed: int, length: int = 0, labels: Tensor | None = None):
+        self.indices, self.shuffle, self.seed, self.labels = indices, shuffle, seed, labels
+        n_used = len(indices) // world_size() * world_size() if shuffle else len(indices)
+        self.share = slice(rank(), n_used, world_size())  # this process's part of a round
+        self.n_samples = len(range(n_used)[self.share])
+        self.length = length or self.n_samples
         self.epoch = 1
         self.start = 0  # how many samples of the epoch to leave out, because they were drawn before
 
@@ -51,16 +49,41 @@ class EpochSampler(Sampler):
     def _order(self, number: int) -> Tensor:
         """This process's share of a whole round."""
         if not self.shuffle:
-            return self.indices[self.rank :: self.world_size]
-        generator, n = torch.Generator().manual_seed(derive_seed(self.seed, number)), len(self.indices)
-        if self.weights is None:
-            order = torch.randperm(n, generator=generator)
-        else:
-            order = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        return self.indices[order][self.rank : self.n_samples * self.world_size : self.world_size]
+            return self.indices[self.share]
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, number))
+        if self.labels is None:
+            return self.indices[torch.randperm(len(self.indices), generator=generator)[self.share]]
+        _, classes, counts = self.labels.unique(return_inverse=True, return_counts=True)
+        weights = 1 / counts[classes].double()
+        return self.indices[weights.multinomial(len(weights), replacement=True, generator=generator)[self.share]]
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return ((number, index) for number, indices in self.next_epoch() for index in indices.tolist())
 
     def __len__(self) -> int:
         return self.length
+
+
+def split_indices(indices: Tensor, validation_split: float, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Training and validation indices, each sorted. The same arguments always give the same split.
+
+    labels: one class number per sample of the dataset, to keep the classes' proportions in both parts.
+    """
+    n_valid = validation_split if isinstance(validation_split, int) else int(len(indices) * validation_split)
+    if not 0 <= n_valid < len(indices) or validation_split < 0:
+        raise ValueError(f"validation_split {validation_split} leaves no training sample of {len(indices)}")
+    if n_valid == 0:
+        return indices, indices[:0]
+    from sklearn.model_selection import train_test_split
+
+    stratify = None if labels is None else labels[indices]
+    train, valid = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
+    return torch.from_numpy(np.sort(train)), torch.from_numpy(np.sort(valid))
+
+
+def class_numbers(dataset: Any, option: str) -> Tensor:
+    """A dataset's `target`. Raises ValueError, which names the option that needs it, unless it is class numbers."""
+    labels = torch.as_tensor(getattr(dataset, "target", ()))
+    if labels.shape != (len(dataset),) or (labels.double() % 1).any():
+        raise ValueError(f"{option} needs {type(dataset).__name__}.target, one class number per sample")
+    return labels

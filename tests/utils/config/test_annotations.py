@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.config.annotations import check
+from utils.config import accepts
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from utils.config.annotations import check
         ("Annotated[float, '> 0', '< 1']", [0.5], [0, 1, 0.0, 1.0, "0.5"]),
         ("Annotated[int, '<= 8 (CPU cores)']", [8], [9]),
         ("Annotated[str, 'a name']", ["x"], [1]),
+        ("Annotated[str, 'a code', 'like [A-Z]+']", ["A", "AB"], ["a", "A1", "A\n", "", 1]),
+        ("Annotated[str, 'a printable text', 'like (?s).*']", ["A", "가"], ["\n", "\x1b", "\u202e"]),
         ("Literal[0, 1]", [0, 1], [False, True, 2]),
         ("Literal['min', 'max']", ["min"], ["mean", 1]),
         ("dict[str, int]", [{"a": 1}], [[]]),
@@ -29,8 +31,8 @@ from utils.config.annotations import check
     ],
 )
 def test_annotations(text, right, wrong):
-    assert all(check(text, value)[0] for value in right)
-    assert not any(check(text, value)[0] for value in wrong)
+    assert all(accepts(text, value)[0] for value in right)
+    assert not any(accepts(text, value)[0] for value in wrong)
 
 
 json_values = st.recursive(
@@ -41,7 +43,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_optional_adds_null_and_nothing_else(value):
-    assert check("list[int] | None", value)[0] == (check("list[int]", value)[0] or value is None)
+    assert accepts("list[int] | None", value)[0] == (accepts("list[int]", value)[0] or value is None)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +58,4 @@ def test_optional_adds_null_and_nothing_else(value):
     ],
 )
 def test_what_is_accepted_is_said_in_words(text, words):
-    assert check(text, object())[1] == words
+    assert accepts(text, None)[1] == words

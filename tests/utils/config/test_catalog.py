@@ -52,7 +52,7 @@ def test_keyword_arguments_stand_for_what_the_base_class_leaves_open(package):
     for name in ("Child", "Heir"):
         parameters, is_open = found[name].parameters
         assert list(parameters) == ["width", "size", "color"]
-        assert parameters["size"] == Parameter("int", package="shapes")
+        assert parameters["size"] == Parameter("int")
         assert parameters["color"].default == "red"
         assert not is_open
     assert found["Dark"].parameters == ({}, True)

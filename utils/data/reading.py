@@ -1,0 +1,89 @@
+"""Reading samples one by one, here or in worker processes: each with random numbers of its own."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from torch.utils.data._utils.signal_handling import _error_if_any_worker_fails
+
+from utils.errors import UserError
+from utils.seed import derive_seed, random_state, set_random_state
+
+
+class SeededDataset(Dataset):
+    """Reads batches of another dataset's samples, and gives every sample random numbers of its own.
+
+    They are drawn from (seed, round, index), whoever reads it; those of `collate_fn` follow the last sample's.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, collate_fn: Callable[[list[Any]], Any]):
+        self.dataset, self.seed, self.collate_fn = dataset, seed, collate_fn
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> Any:
+        """The batch of the samples with these (round, index); torch's DataLoader asks for them all at once.
+
+        Returns a UserError if a file cannot be read or the dataset raises one, for the main process to raise.
+        """
+        before, samples, which = random_state(), [], ""
+        try:
+            for number, index in keys:
+                which = f"sample {index}"
+                seed = derive_seed(self.seed, number, index + 1)  # with a 0 it would be that of the round's order
+                random.seed(seed)
+                np.random.seed(seed % 2**32)
+                torch.default_generator.manual_seed(seed)
+                samples.append(self.dataset[index])
+            which = f"samples {[index for _, index in keys]}"
+            return self.collate_fn(samples)
+        except (UserError, OSError) as error:
+            return UserError(f"{error} ({which} of {type(self.dataset).__name__})")
+        except Exception as error:
+            error.add_note(f"{which} of {type(self.dataset).__name__}")
+            raise
+        finally:
+            set_random_state(before)
+
+
+class WorkerDied(UserError):
+    """A worker process of a data loader ended before its work was done."""
+
+
+def leave_signals_to_main(worker_id: int) -> None:
+    """Ctrl-C goes to the whole process group, but the main process may need more batches to come to a step's end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def hear_of_deaths() -> Iterator[None]:
+    """Inside the block, where workers are started or waited for, a worker's death raises RuntimeError, and only there.
+
+    Torch's own SIGCHLD handler would raise at any instant, even in the middle of an optimizer step.
+    """
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        yield  # where no handler can be set, torch looks every five seconds
+        return
+    before = signal.signal(signal.SIGCHLD, lambda *_: _error_if_any_worker_fails())
+    try:
+        _error_if_any_worker_fails()  # one may have died before
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+
+
+def end_workers(iterator: Any) -> list[str]:
+    """End the workers of a DataLoader's iterator. Returns those that had died before."""
+    workers = iterator._workers
+    died = wait([worker.sentinel for worker in workers], timeout=0.1)  # a death takes a moment to be seen
+    iterator._shutdown_workers()  # asks, waits five seconds for each, sends SIGTERM
+    for worker in workers:
+        worker.kill()  # if its dataset ignores that
+    return [f"pid {worker.pid}, exit code {worker.exitcode}" for worker in workers if worker.sentinel in died]
