@@ -65,12 +65,9 @@ def take_over_changes(checkpoint: State, config: State, fresh: State) -> tuple[S
     rejudged = [key for key in changes if _changes_monitored(key, then, config)]
     if rejudged:
         notes |= {key: f"{notes[key]}; the best so far no longer counts" for key in rejudged}
-        state |= {
-            "best": None,
-            "epochs_since_best": 0,
-            "lr_scheduler": (fresh if is_plateau else state)["lr_scheduler"],
-        }
-
+        state |= {"best": None, "epochs_since_best": 0}
+        if is_plateau:
+            state["lr_scheduler"] = fresh["lr_scheduler"]
     other_batches = [key for key in changes if key.startswith(EPOCH) and HARMLESS.isdisjoint(key.split("."))]
     if other_batches and state["batch"]:
         notes |= {key: f"{notes[key]}; epoch {state['epoch'] + 1} starts anew" for key in other_batches}

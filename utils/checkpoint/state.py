@@ -28,8 +28,7 @@ def states_of(stateful: dict[str, Any]) -> dict[str, Any]:
 def load_states(stateful: dict[str, Any], states: dict[str, Any]) -> None:
     """Give each object its state. One without, such as a part that is new since the checkpoint, stays as it is.
 
-    Raises UserError for a model of another architecture; ValueError, TypeError or KeyError for another state that does
-    not fit.
+    Raises UserError for a model of another architecture, ValueError, TypeError or KeyError for other states.
     """
     names = _parameter_names(stateful)
     for key, thing in stateful.items():
@@ -82,9 +81,6 @@ def snapshot(value: Any, place: str = "the state") -> Any:
     return value
 
 
-# ------------------------------------------------------------------------------------------ optimizers, schedulers
-
-
 def _parameter_names(stateful: dict[str, Any]) -> dict[Tensor, str]:
     modules = {key: thing for key, thing in stateful.items() if isinstance(thing, nn.Module)}
     return {
@@ -115,10 +111,7 @@ def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], names: dict[Ten
 
 
 def _fitted(key: str, value: Any, parameter: nn.Parameter, group: dict[str, Any]) -> Any:
-    """What an optimizer keeps for a parameter, laid out in memory as that is: a fused kernel does not look.
-
-    Raises ValueError for a shape that no optimizer of torch has made.
-    """
+    """What an optimizer keeps for a parameter, laid out in memory as that is: fused kernels look at no shape."""
     if not isinstance(value, Tensor):
         return value
     if value.shape == parameter.shape and key != "step":

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class CheckpointWriter:
+class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
     """Keeps a run's last and best state on disk; the training waits for a copy of its state, not for the disk.
 
     run_dir: the run's folder.
@@ -76,9 +77,6 @@ class CheckpointWriter:
             if is_due:
                 self._save(state, epoch if is_periodic else None)
 
-    def __enter__(self) -> "CheckpointWriter":
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         """Write what is not on disk yet and wait for it. After an error, only the best state is known to be whole.
 
@@ -123,7 +121,7 @@ class CheckpointWriter:
         logger.warning(words, self.run_dir, error.strerror)
 
     def _write(self, folder: Path, state: State | None, best: State | None, epoch: int | None = None) -> State | None:
-        """Write the best, then checkpoint-epoch<N>.pth, then the last: a run killed in between makes the others again."""
+        """Write the best, then that of the epoch, then the last: a run killed in between makes the others again."""
         if best is not None and self._is_finite(best):
             save_checkpoint(best, folder / BEST)
         if state is not None and self._is_finite(state):
