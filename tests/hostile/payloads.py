@@ -426,7 +426,7 @@ def with_values(**values: Any) -> Callable[[Path, dict], None]:
     return lambda run_dir, checkpoint: torch.save(checkpoint | values, run_dir / LAST)
 
 
-NOT_OURS = "cannot be right"
+NOT_OURS = "of the right kind"
 MISFIT = "does not fit this run"
 for name, values in {
     "a step that is a text": {"step": "1; touch x"},

@@ -6,16 +6,6 @@ from utils.checkpoint.state import load_model, load_states, snapshot, states_of
 from utils.checkpoint.writer import CheckpointWriter
 
 __all__ = [
-    "CheckpointWriter",
-    "changes_schedule",
-    "load_checkpoint",
-    "load_model",
-    "load_plain",
-    "load_states",
-    "open_checkpoint",
-    "save_checkpoint",
-    "snapshot",
-    "states_of",
-    "take_over_changes",
-    "trained_weights",
-]
+    "CheckpointWriter", "changes_schedule", "load_checkpoint", "load_model", "load_plain", "load_states",
+    "open_checkpoint", "save_checkpoint", "snapshot", "states_of", "take_over_changes", "trained_weights",
+]  # fmt: skip

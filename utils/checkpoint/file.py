@@ -15,8 +15,9 @@ from utils.checkpoint.state import PLAIN
 from utils.errors import UserError, printable
 from utils.files import write_atomically
 
-KEYS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict}
-MORE_KEYS = {"epoch": int, "step": int, "ema": dict}  # a checkpoint to test from needs none of these
+KINDS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict,
+         "epoch": int, "step": int, "ema": dict}  # fmt: skip
+OPTIONAL = {"epoch": 0, "step": 0, "ema": {}}  # a checkpoint to test from needs none of these
 BEST, LAST = "model_best.pth", "checkpoint-last.pth"
 MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
 MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
@@ -39,28 +40,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU. Raises UserError when it is missing, damaged or something else."""
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
-    checkpoint = load_plain(path)
-    content = checkpoint if isinstance(checkpoint, dict) else {}
-    missing = [key for key in KEYS if key not in content]
-    wrong = [key for key, kind in (KEYS | MORE_KEYS).items() if key in content and not isinstance(content[key], kind)]
-    if missing or wrong:
-        fault = f"it has no {', '.join(missing)}" if missing else f"its {', '.join(wrong)} cannot be right"
-        raise UserError(f"{path} is not a checkpoint of this template: {fault}")
+    content = load_plain(path)
+    values = OPTIONAL | content if isinstance(content, dict) else {}
+    wrong = [key for key, kind in KINDS.items() if not isinstance(values.get(key, ...), kind)]
+    if wrong:
+        raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(wrong)} of the right kind")
     return content
 
 
 def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[str, Any]]:
-    """Load a checkpoint, or of a run's folder the last (`prefer_best`: the best); if it is damaged, the newest intact.
-
-    Returns the file's path and its content. Raises UserError when there is none.
-    """
+    """Load a checkpoint, or of a run's folder the last (`prefer_best`: the best), else the newest that is intact."""
     if not path.is_dir():
         return path, load_checkpoint(path)
     preferred = [path / BEST, path / LAST] if prefer_best else [path / LAST]
     others = sorted({*path.glob("checkpoint-epoch*.pth"), path / BEST}.difference(preferred))
     found = next(intact(preferred), None)
-    if found is None:
-        found = max(intact(others), key=lambda file: file[1].get("step", 0), default=None)
+    found = found or max(intact(others), key=lambda file: file[1].get("step", 0), default=None)
     if found is None:
         raise UserError(f"{path} holds no checkpoint (checkpoint-*.pth or {BEST}) that is intact")
     return found
@@ -84,54 +79,49 @@ def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     return {name.removeprefix("module."): weight for name, weight in average.items()}
 
 
-# ---------------------------------------------------------------------------- files that may be damaged or a stranger's
-
-
 def load_plain(path: Path) -> Any:
     """What torch has saved in a file. Raises UserError if it is damaged, or holds more than tensors and values."""
-    damage = find_damage(path)
-    if damage:
-        raise UserError(f"{path} is damaged or not a checkpoint: {damage}")
+    try:
+        _check_archive(path)
+    except Exception as error:  # zipfile raises many kinds
+        raise UserError(f"{path} is damaged or not a checkpoint: {str(error) or type(error).__name__}") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        _refuse_foreign(content, [path.stat().st_size])
-    except Exception as error:  # whatever a hostile or damaged file causes; torch's advice would be to trust it
+        _refuse_foreign(content, path.stat().st_size)
+    except Exception as error:  # whatever a hostile file causes; torch's advice would be to trust it
         raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from error
     return content
 
 
-def find_damage(path: Path) -> str | None:
-    """What is wrong with the zip archive that torch.save wrote, uncompressed: every record carries a checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            records = archive.infolist()
-            if all(record.header_offset for record in records):  # torch goes by what stands at the file's beginning
-                return "it does not begin as a zip archive"
-            if sum(record.file_size for record in records) > path.stat().st_size:
-                return "its records are larger than the file"  # a bomb
-            if any(record.external_attr & MARKED_AS_FOLDER for record in records):
-                return "a record is marked as a folder"  # torch would leave its tensor unread and say nothing
-            record = archive.testzip()
-    except Exception as error:  # a hostile or damaged file makes zipfile raise many kinds
-        return str(error) or type(error).__name__
-    return f"the checksum of {record} does not match" if record else None
+def _check_archive(path: Path) -> None:
+    """Raise an error unless a file is an intact zip archive, uncompressed, as torch.save writes it."""
+    with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+        if all(record.header_offset for record in records):  # torch goes by what stands at the file's beginning
+            raise ValueError("it does not begin as a zip archive")
+        if sum(record.file_size for record in records) > path.stat().st_size:
+            raise ValueError("its records are larger than the file")  # a bomb
+        if any(record.external_attr & MARKED_AS_FOLDER for record in records):  # torch would not read its tensor
+            raise ValueError("a record is marked as a folder")
+        damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} does not match")
 
 
-def _refuse_foreign(value: Any, room: list[int], depth: int = 0) -> None:
-    """Raise ValueError for what `snapshot` does not make, and for more than the file has room for.
+def _refuse_foreign(content: Any, size: int) -> None:
+    """Raise ValueError for what `snapshot` does not make, and for more than a file of `size` bytes has room for.
 
-    room: what is left of it, in bytes; every value takes one. A hostile file can hold one list in the next, twice each
-    time, and one number as a tensor of a terabyte.
+    A hostile file can hold one list in the next, twice each time, and one number as a tensor of a terabyte.
     """
-    kind = type(value)
-    room[0] -= 1 + (value.nbytes // MAX_SHARING if isinstance(value, Tensor) else 0)
-    if room[0] < 0 or depth > MAX_DEPTH:
-        raise ValueError("it holds more than there is in the file")
-    if kind in (dict, OrderedDict, Counter):
-        for part in (*value.keys(), *value.values()):
-            _refuse_foreign(part, room, depth + 1)
-    elif kind in (list, tuple):
-        for part in value:
-            _refuse_foreign(part, room, depth + 1)
-    elif kind not in PLAIN and not (isinstance(value, Tensor) and value.layout == torch.strided):
-        raise ValueError(f"a {kind.__name__}")
+    waiting = [(content, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        size -= 1 + (value.nbytes // MAX_SHARING if isinstance(value, Tensor) else 0)
+        if size < 0 or depth > MAX_DEPTH:
+            raise ValueError("it holds more than there is in the file")
+        if type(value) in (dict, OrderedDict, Counter):
+            waiting += [(part, depth + 1) for part in (*value.keys(), *value.values())]
+        elif type(value) in (list, tuple):
+            waiting += [(part, depth + 1) for part in value]
+        elif type(value) not in PLAIN and not (isinstance(value, Tensor) and value.layout == torch.strided):
+            raise ValueError(f"a {type(value).__name__}")

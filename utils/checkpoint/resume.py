@@ -11,15 +11,15 @@
 import json
 from typing import Any
 
+State = dict[str, Any]
 FIXED = ("name", "trainer.save_dir")
 SCHEDULE = ("lr_scheduler", "trainer.schedule_per", "optimizer")
+NEW_RATE = {"lr_scheduler", "lr_scheduler.type", "optimizer.args.lr"}
 FREE = ("lr", "weight_decay", "betas", "eps", "fused", "foreach", "maximize")
 EPOCH = ("seed", "data_loader", "loss", "metrics")
-HARMLESS = tuple(f"data_loader.args.{name}" for name in ("num_workers", "data_dir", "download"))
+HARMLESS = {"num_workers", "data_dir", "download"}
 # Other batches, but of the same samples, so that the monitored numbers can still be compared.
-BATCHING = tuple(
-    f"data_loader.args.{name}" for name in ("batch_size", "shuffle", "balanced", "len_epoch", "drop_last", "augment")
-)
+BATCHING = {"batch_size", "shuffle", "balanced", "len_epoch", "drop_last", "augment"}
 # What a run decides for itself as it goes on, until the person does: the key, and the state's entry.
 DECIDED = {"seed": "random", "trainer.accumulate": "part_size", "trainer.amp": "scaler"}
 
@@ -34,80 +34,71 @@ def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any
     return found
 
 
-def changes_schedule(then: dict[str, Any], now: dict[str, Any]) -> bool:
+def changes_schedule(then: State, now: State) -> bool:
     """Whether two configs have another learning rate, at some step."""
     return any(key.startswith(SCHEDULE) for key in differences(then, now))
 
 
-def take_over_changes(
-    checkpoint: dict[str, Any], config: dict[str, Any], fresh: dict[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+def take_over_changes(checkpoint: State, config: State, fresh: State) -> tuple[State, list[str]]:
     """The checkpoint's state, changed to what `config` says now, and the lines of a table of the changes.
 
     fresh: the state of a trainer made from `config`, its schedule wound forward to the checkpoint's place.
     """
     then = checkpoint["config"]
     changes = differences(then, config)
-    state = dict(checkpoint)
     notes = {key: "the run's folder stays" if key in FIXED else "the new value" for key in changes}
-    state |= {entry: fresh[entry] for key, entry in DECIDED.items() if key in changes and entry in fresh}
+    state = checkpoint | {entry: fresh[entry] for key, entry in DECIDED.items() if key in changes and entry in fresh}
+    is_plateau = (config.get("lr_scheduler") or {}).get("type") == "ReduceLROnPlateau"
 
     if changes_schedule(then, config):
         afresh = [key for key in changes if key.startswith("optimizer") and key.split(".")[-1] not in FREE]
         notes |= {key: f"{notes[key]}; the optimizer starts afresh" for key in afresh}
         groups = [dict(group) for group in fresh["optimizer"]["param_groups"]]
-        plateau = _type(config) == _type(then) == "ReduceLROnPlateau"
-        if plateau and "optimizer.args.lr" not in changes:  # what it has lowered stays lowered
+        if is_plateau and NEW_RATE.isdisjoint(changes):  # what it has lowered stays lowered
             for group, old in zip(groups, checkpoint["optimizer"]["param_groups"], strict=True):
                 group["lr"] = old["lr"]
-        remembered = fresh["optimizer"]["state"] if afresh else checkpoint["optimizer"]["state"]
+        remembered = (fresh if afresh else checkpoint)["optimizer"]["state"]
         state["optimizer"] = {"state": remembered, "param_groups": groups}
-        if not plateau or any(key.startswith(("lr_scheduler", "optimizer.args.lr")) for key in changes):
+        if not is_plateau or any(key.startswith(("lr_scheduler", "optimizer.args.lr")) for key in changes):
             state["lr_scheduler"] = fresh["lr_scheduler"]
 
     rejudged = [key for key in changes if _changes_monitored(key, then, config)]
     if rejudged:
         notes |= {key: f"{notes[key]}; the best so far no longer counts" for key in rejudged}
         state |= {"best": None, "epochs_since_best": 0}
-        if _type(config) == "ReduceLROnPlateau":
+        if is_plateau:
             state["lr_scheduler"] = fresh["lr_scheduler"]
-    other_batches = [key for key in changes if key.startswith(EPOCH) and key not in HARMLESS]
+    other_batches = [key for key in changes if key.startswith(EPOCH) and HARMLESS.isdisjoint(key.split("."))]
     if other_batches and state["batch"]:
         notes |= {key: f"{notes[key]}; epoch {state['epoch'] + 1} starts anew" for key in other_batches}
     if other_batches:
         state |= {key: fresh[key] for key in ("batch", "train_metrics", "part_size") if key in fresh}
-    return state, _table([(key, _show(old), _show(new), notes[key]) for key, (old, new) in changes.items()])
+    return state, _table(changes, notes)
 
 
-def _type(config: dict[str, Any]) -> str | None:
-    """That of the learning rate scheduler."""
-    return (config.get("lr_scheduler") or {}).get("type")
-
-
-def _changes_monitored(key: str, then: dict[str, Any], now: dict[str, Any]) -> bool:
+def _changes_monitored(key: str, then: State, now: State) -> bool:
     """Whether a change of this key makes the monitored numbers of before and after no longer comparable."""
     monitor = now.get("trainer", {}).get("monitor", "off")
     name = monitor.rpartition(" ")[2].removeprefix("val_")
-    if key == "trainer.monitor" or monitor == "off":
-        return key == "trainer.monitor"
-    if key == "metrics":
-        return _metric(then, name) != _metric(now, name)
-    if key.startswith("data_loader"):
-        return not key.startswith((*BATCHING, *HARMLESS))
-    return key.startswith("loss") and name == "loss"
+    other_loss = key.startswith("loss") and name == "loss"
+    other_metric = key == "metrics" and _metric(then, name) != _metric(now, name)
+    other_samples = key.startswith("data_loader") and (BATCHING | HARMLESS).isdisjoint(key.split("."))
+    return key == "trainer.monitor" or (monitor != "off" and (other_loss or other_metric or other_samples))
 
 
-def _metric(config: dict[str, Any], name: str) -> Any:
-    """A metric's entry in a config; None if it has no such metric."""
-    entries = config.get("metrics") or []
-    return next((entry for entry in entries if name == (entry if isinstance(entry, str) else entry["type"])), None)
+def _metric(config: State, name: str) -> list[Any]:
+    """The entries of a metric in a config."""
+    return [
+        entry for entry in config.get("metrics") or [] if name == (entry if isinstance(entry, str) else entry["type"])
+    ]
 
 
-def _table(changes: list[tuple[str, str, str, str]]) -> list[str]:
+def _table(changes: dict[str, tuple[Any, Any]], notes: dict[str, str]) -> list[str]:
     """Aligned lines; none if there is no change."""
-    rows = [("key", "then", "now", "which wins"), *changes] if changes else []
+    rows = [("key", "then", "now", "which wins")]
+    rows += [(key, _show(then), _show(now), notes[key]) for key, (then, now) in changes.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if changes else []
 
 
 def _show(value: Any) -> str:

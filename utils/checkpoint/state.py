@@ -1,6 +1,7 @@
 """From a trainer's objects to tensors and plain values, and back."""
 
 import inspect
+from collections.abc import Set
 from typing import Any
 
 import torch
@@ -27,8 +28,7 @@ def states_of(stateful: dict[str, Any]) -> dict[str, Any]:
 def load_states(stateful: dict[str, Any], states: dict[str, Any]) -> None:
     """Give each object its state. One without, such as a part that is new since the checkpoint, stays as it is.
 
-    Raises UserError for a model of another architecture; ValueError, TypeError or KeyError for another state that does
-    not fit.
+    Raises UserError for a model of another architecture, ValueError, TypeError or KeyError for other states.
     """
     names = _parameter_names(stateful)
     for key, thing in stateful.items():
@@ -39,26 +39,30 @@ def load_states(stateful: dict[str, Any], states: dict[str, Any]) -> None:
             load_model(thing, state)
         elif isinstance(thing, Optimizer):
             _load_optimizer(thing, state, names)
-        elif isinstance(thing, LRScheduler):
-            _load_scheduler(thing, state)
+        elif isinstance(thing, LRScheduler):  # what its constructor was given is the config's to say
+            given = inspect.signature(type(thing)).parameters.keys() - {"last_epoch"}
+            thing.load_state_dict(_known(state, thing.state_dict(), given))
         else:
             thing.load_state_dict(state)
 
 
 def load_model(model: nn.Module, state: dict[str, Tensor]) -> None:
     """Load weights into a model. Raises UserError, naming the keys that differ, for another architecture."""
-    own = model.state_dict()
-    faults = [f"{key} is missing" for key in own if key not in state]
-    for key, value in state.items():
-        shapes = [list(getattr(tensor, "shape", ())) for tensor in (value, own.get(key))]
-        if key not in own:
+    theirs, ours = _shapes(state), _shapes(model.state_dict())
+    faults = [f"{key} is missing" for key in ours if key not in theirs]
+    for key, shape in theirs.items():
+        if key not in ours:
             faults.append(f"{escape(str(key)[:100])} is not in the model")
-        elif shapes[0] != shapes[1] or isinstance(value, Tensor) != isinstance(own[key], Tensor):
-            faults.append(f"{key} is {shapes[0]}, the model's is {shapes[1]}")
+        elif shape != ours[key]:
+            faults.append(f"{key} is {shape}, the model's is {ours[key]}")
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise UserError(f"the checkpoint is from another architecture: {'; '.join(faults[:5])}{more}")
     model.load_state_dict(dict(state))  # without the attributes that an OrderedDict can have
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value.shape) if isinstance(value, Tensor) else "no tensor" for key, value in state.items()}
 
 
 def snapshot(value: Any, place: str = "the state") -> Any:
@@ -77,9 +81,6 @@ def snapshot(value: Any, place: str = "the state") -> Any:
     return value
 
 
-# ------------------------------------------------------------------------------------------ optimizers, schedulers
-
-
 def _parameter_names(stateful: dict[str, Any]) -> dict[Tensor, str]:
     modules = {key: thing for key, thing in stateful.items() if isinstance(thing, nn.Module)}
     return {
@@ -96,27 +97,21 @@ def _optimizer_state(optimizer: Optimizer, names: dict[Tensor, str]) -> dict[str
 
 
 def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], names: dict[Tensor, str]) -> None:
-    groups, of_each, n = [], {}, 0
-    for loaded, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
-        own_names = [names[parameter] for parameter in own["params"]]
-        if set(loaded["params"]) != set(own_names):
+    groups, remembered = [], {}
+    for own, loaded in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        parameters = {names[parameter]: parameter for parameter in own["params"]}
+        if parameters.keys() != set(loaded["params"]):
             raise ValueError("the optimizer trains other parameters than the checkpoint's")
-        options = {key: value for key, value in loaded.items() if key in own and key not in ("params", *KERNELS)}
-        _require_alike(options, own)
-        groups.append(own | options | {"params": list(range(n, n + len(own_names)))})
-        for number, (name, parameter) in enumerate(zip(own_names, own["params"], strict=True), start=n):
-            values = state["state"].get(name)
-            if values:
-                of_each[number] = {key: _fitted(key, value, parameter, own) for key, value in values.items()}
-        n += len(own_names)
-    optimizer.load_state_dict({"state": of_each, "param_groups": groups})
+        groups.append(own | _known(loaded, own, {"params", *KERNELS}) | {"params": list(parameters)})
+        for name, values in state["state"].items():
+            if name in parameters:
+                parameter = parameters[name]
+                remembered[name] = {key: _fitted(key, value, parameter, own) for key, value in values.items()}
+    optimizer.load_state_dict({"state": remembered, "param_groups": groups})  # names do as well as numbers
 
 
 def _fitted(key: str, value: Any, parameter: nn.Parameter, group: dict[str, Any]) -> Any:
-    """What an optimizer keeps for a parameter, laid out in memory as that is. A fused kernel looks at neither.
-
-    Raises ValueError for a shape that no optimizer of torch has made.
-    """
+    """What an optimizer keeps for a parameter, laid out in memory as that is: fused kernels look at no shape."""
     if not isinstance(value, Tensor):
         return value
     if value.shape == parameter.shape and key != "step":
@@ -128,27 +123,17 @@ def _fitted(key: str, value: Any, parameter: nn.Parameter, group: dict[str, Any]
     raise ValueError(f"the optimizer's {key} is {list(value.shape)}, its parameter {list(parameter.shape)}")
 
 
-def _load_scheduler(lr_scheduler: LRScheduler, state: dict[str, Any]) -> None:
-    """Load how far a scheduler has come. What its constructor was given is the config's to say, and nothing is added.
-
-    torch itself would set every key of the state as an attribute, methods included.
-    """
-    fresh = lr_scheduler.state_dict()
-    given = inspect.signature(type(lr_scheduler)).parameters.keys() - {"last_epoch"}
-    progress = {key: value for key, value in state.items() if key in fresh and key not in given}
-    _require_alike(progress, fresh)
-    lr_scheduler.load_state_dict(progress)
-
-
-def _require_alike(state: dict[str, Any], fresh: dict[str, Any]) -> None:
-    """Raise ValueError where a state holds another kind of value than a fresh one."""
-    for key, value in state.items():
+def _known(state: dict[str, Any], fresh: dict[str, Any], without: Set[str]) -> dict[str, Any]:
+    """What a fresh state has too. Raises ValueError where that is of another kind: torch would take any value."""
+    known = {key: value for key, value in state.items() if key in fresh and key not in without}
+    for key, value in known.items():
         if _kind(value) != _kind(fresh[key]):
             raise ValueError(f"{key} is {str(value)[:60]}, which cannot be")
+    return known
 
 
 def _kind(value: Any) -> Any:
-    """Numbers are of one kind, None and tensors too; lists and tuples are as their items."""
+    """Numbers, None and tensors are of one kind; lists and tuples are as their items."""
     if isinstance(value, list | tuple):
         return [_kind(item) for item in value]
     return next((kind for kind in (str, bytes, dict) if isinstance(value, kind)), None)

@@ -2,18 +2,17 @@
 
 import logging
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.checkpoint.file import BEST, LAST, intact, save_checkpoint
 from utils.errors import TrainingInterrupted, UserError
-from utils.files import write_atomically
 
 SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
 State = dict[str, Any]
@@ -22,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class CheckpointWriter:
+class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
     """Keeps a run's last and best state on disk; the training waits for a copy of its state, not for the disk.
 
     run_dir: the run's folder.
@@ -30,11 +29,6 @@ class CheckpointWriter:
     weights: names in the state's "model". A state in which one of these is NaN or infinite is not written.
     before_save: called before a checkpoint is written, for logs that must not be behind it.
     save_period, save_every_steps, keep_last: see BaseTrainer.
-
-    Use it in a `with` block, whose end waits until everything is written.
-
-    One save is under way at a time; the next one waits for it. The best state may wait in memory for the next save. A
-    save that the disk refuses leaves the files of the one before, and the next save tries again.
     """
 
     run_dir: Path
@@ -47,27 +41,25 @@ class CheckpointWriter:
 
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._saving: Future[None] | None = None
+        self._saving: Future[State | None] | None = None  # one at a time; its result is the best state, when written
         self._saved_at = float("-inf")
-        self._best: State | None = None  # while no save of it was begun
-        self._best_saving: State | None = None  # until that save is known to be done
+        self._best: State | None = None  # waits here for the next save, until that is known to be done
         self._on_disk: tuple[int, int] | None = None  # epoch and step of checkpoint-last.pth
-        self._bad_step: int | None = None  # that was warned of
+        self._has_warned = False  # of weights that are NaN or infinite
 
     def go_back(self) -> None:
         """Make the state that a run is resumed from its newest one, before the logs forget what came after it.
 
-        Checkpoints of later steps belong to a future that is given up, or to a save that a kill has cut short. They are
-        renamed to abandoned-*.pth, so that nothing takes them for the newest; if a kill comes between two renames, the
-        next resume does the rest.
+        Later checkpoints are renamed to abandoned-*.pth. If a kill comes in between, the next resume does the rest.
         """
         state = self.take_state()
         self._write(self.run_dir, state, None)
         future = [path for epoch, path in self._epoch_files() if epoch > state["epoch"]]
         future += [path for path, best in intact([self.run_dir / BEST]) if best.get("step", 0) > state["step"]]
         for path in future:
-            abandoned = path.replace(path.with_name(f"abandoned-{path.name.rpartition('-')[2].removeprefix('model_')}"))
-            logger.info("%s is of a later step than the one gone back to: it is %s now", path.name, abandoned.name)
+            name = path.name.replace("checkpoint-", "abandoned-").replace("model_", "abandoned-")
+            logger.info("%s is of a later step than the one gone back to: it is %s now", path.name, name)
+            path.replace(path.with_name(name))
 
     def end_step(self, step: int) -> None:
         """Save the state within an epoch, if it is time to."""
@@ -84,9 +76,6 @@ class CheckpointWriter:
             self._best = state if is_best else self._best
             if is_due:
                 self._save(state, epoch if is_periodic else None)
-
-    def __enter__(self) -> "CheckpointWriter":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         """Write what is not on disk yet and wait for it. After an error, only the best state is known to be whole.
@@ -108,66 +97,50 @@ class CheckpointWriter:
             logger.warning("%s; go on with -r %s", error, self.run_dir)
 
     def _save(self, state: State, epoch: int | None = None) -> None:
-        """Let the thread write a state, and the best one if it is not on disk."""
+        """Let the thread write a state, and the best one if it is not on disk, once the save before is done."""
         self._wait()
         self._saved_at = time.monotonic()
         try:
             self.before_save()
         except OSError as error:  # a checkpoint that the logs are behind would leave a gap in them
             self._warn(error)
-            return
-        self._best_saving, self._best = self._best, None
-        self._saving = self._thread.submit(self._write, self.run_dir, state, self._best_saving, epoch)
+        else:
+            self._saving = self._thread.submit(self._write, self.run_dir, state, self._best, epoch)
 
     def _wait(self) -> None:
         """Wait for the save under way. A full disk is a warning, any other error is raised."""
         saving, self._saving = self._saving, None
         try:
-            if saving is not None:
-                saving.result()
+            if saving is not None and saving.result() is self._best:
+                self._best = None
         except OSError as error:
-            self._best = self._best or self._best_saving
             self._warn(error)
 
     def _warn(self, error: OSError) -> None:
-        logger.warning("No checkpoint saved in %s: %s. Those before are intact; the next save tries again.",
-                       self.run_dir, error.strerror)  # fmt: skip
+        words = "No checkpoint saved in %s: %s. Those before are intact; the next save tries again."
+        logger.warning(words, self.run_dir, error.strerror)
 
-    def _write(self, folder: Path, state: State | None, best: State | None, epoch: int | None = None) -> None:
-        """Write model_best.pth, checkpoint-epoch<N>.pth and checkpoint-last.pth, each if it is given.
-
-        In this order: the last never knows of a file that is not there. A run that is killed in between goes on from
-        the last and makes the others again.
-        """
-        if best is not None and self._is_good(best):
+    def _write(self, folder: Path, state: State | None, best: State | None, epoch: int | None = None) -> State | None:
+        """Write the best, then that of the epoch, then the last: a run killed in between makes the others again."""
+        if best is not None and self._is_finite(best):
             save_checkpoint(best, folder / BEST)
-        if state is None or not self._is_good(state):
-            return
-        if epoch is None:
-            save_checkpoint(state, folder / LAST)
-        else:
-            periodic = folder / f"checkpoint-epoch{epoch}.pth"
-            save_checkpoint(state, periodic)
-            if self.keep_last is not None:
+        if state is not None and self._is_finite(state):
+            if epoch is not None:
+                save_checkpoint(state, folder / f"checkpoint-epoch{epoch}.pth")
                 until_now = [path for number, path in self._epoch_files() if number <= epoch]
-                for path in until_now[: -self.keep_last]:
+                for path in until_now[: -self.keep_last] if self.keep_last else []:
                     path.unlink()
-            with periodic.open("rb") as written:
-                write_atomically(folder / LAST, lambda file: shutil.copyfileobj(written, file))
-        self._on_disk = state["epoch"], state["step"]
+            save_checkpoint(state, folder / LAST)
+            self._on_disk = state["epoch"], state["step"]
+        return best
 
-    def _is_good(self, state: State) -> bool:
-        """Whether no weight is NaN or infinite: looked at here, where no training waits for it.
-
-        The last step of an epoch can make such weights while its loss, from before that step, is still finite.
-        """
-        if all(state["model"][name].isfinite().all() for name in self.weights & state["model"].keys()):
-            return True
-        if state["step"] != self._bad_step:
-            logger.warning("Weights are NaN or infinite in step %d. That state is not saved; the checkpoints before "
-                           "are intact.", state["step"])  # fmt: skip
-        self._bad_step = state["step"]
-        return False
+    def _is_finite(self, state: State) -> bool:
+        """Whether no weight is NaN or infinite. An epoch's last step can make them so, and its loss does not tell."""
+        is_finite = all(state["model"][name].isfinite().all() for name in self.weights & state["model"].keys())
+        if not is_finite and not self._has_warned:
+            logger.warning("Weights are NaN or infinite in step %d: no such state is saved.", state["step"])
+            self._has_warned = True
+        return is_finite
 
     def _epoch_files(self) -> list[tuple[int, Path]]:
         """Every checkpoint-epoch<N>.pth with its N, in order."""
