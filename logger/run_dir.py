@@ -32,20 +32,20 @@ _locks: dict[Path, IO[str]] = {}  # of this process; closing one gives its lock 
 
 def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path:
     """Make `save_dir/name/run_id`, lock and return it. Without a run_id, the time names it, numbered if it is taken."""
-    parent = save_dir / name
     now = datetime.now().strftime("%Y%m%d_%H%M%S")
-    for attempt in itertools.count(1):  # mkdir is atomic: of two processes only one makes the folder
-        run_dir = parent / (run_id or (now if attempt == 1 else f"{now}-{attempt}"))
+    for number in itertools.count(1):  # mkdir is atomic: of two processes only one makes the folder
+        run_dir = save_dir / name / (run_id or (now if number == 1 else f"{now}-{number}"))
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            run_dir.mkdir()
+            run_dir.mkdir(parents=True)
             break
-        except FileExistsError:
+        except OSError as error:
+            if not run_dir.exists():
+                raise UserError(
+                    f"trainer.save_dir: cannot make a folder in {run_dir.parent}: {error.strerror}"
+                ) from None
             if run_id is not None:
                 holds = "go on with it by -r, or" if any(run_dir.glob("*.pth")) else "delete it, or"
                 raise UserError(f"--run-id {run_id}: {run_dir} exists; {holds} name another") from None
-        except OSError as error:
-            raise UserError(f"trainer.save_dir: cannot make a folder in {parent}: {error.strerror}") from None
     _made.add(run_dir)
     _lock(run_dir)
     return run_dir
@@ -61,16 +61,15 @@ def remove_run_dir(run_dir: Path) -> None:
 def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
     """Lock the folder of a run that goes on, clear up after a kill, and return it.
 
-    Raises UserError, with nothing changed, if it is not the checkpoint's folder, if another process trains there, or if
-    what will be added to is no file of its own: a stranger's run folder could lead the log, by a link, into any file.
+    Raises UserError, with nothing changed, if it is not the checkpoint's folder, if its log is damaged, if another
+    process trains there, or if a link could lead what is written into any other file.
     """
     for path in run_dir.iterdir():
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is a link, or no file; remove it to go on")
-    mark = run_mark(run_dir)
+    mark, metrics = run_mark(run_dir), run_dir / "metrics.jsonl"
     if mark is None or mark != checkpoint.get("run"):
         raise UserError(f"{run_dir} is not the folder of this checkpoint's run; go on in a new one with --run-id NAME")
-    metrics = run_dir / "metrics.jsonl"
     if not metrics.exists():
         raise UserError(f"{metrics} is missing; put it back, or go on in a new folder with --run-id NAME")
     lines_to_keep(metrics, checkpoint["epoch"])
@@ -89,9 +88,7 @@ def _lock(run_dir: Path) -> None:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         lock.seek(0)
-        holder = lock.read(100) or "another process"
-        lock.close()
-        raise UserError(f"{run_dir}: {holder} is training there; wait, or end it") from None
+        raise UserError(f"{run_dir}: {lock.read(100)} is training there; wait, or end it") from None
     except OSError as error:
         logger.warning("%s cannot be locked (%s): do not train there twice at once", run_dir, error.strerror)
     lock.truncate(0)
@@ -100,12 +97,8 @@ def _lock(run_dir: Path) -> None:
     _locks[run_dir.resolve()] = lock
 
 
-# ------------------------------------------------------------------------------------------------ environment.json
-
-
 def record_environment(run_dir: Path, device: str) -> None:
     """Write environment.json: what a run depends on beside its config. A resumed run adds what is different now."""
-    environment = _read_environment(run_dir)
     now = {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": [Path(sys.executable).name, *sys.argv],
@@ -117,10 +110,9 @@ def record_environment(run_dir: Path, device: str) -> None:
         "cpus": os.cpu_count(),
         "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES},
     }
-    if "run" in environment:
-        environment["resumed"] = [*environment["resumed"], now]
-    else:
-        environment = {"run": uuid.uuid4().hex} | now
+    environment = _read_environment(run_dir) or {"run": uuid.uuid4().hex, **now, "resumed": []}
+    if (run_dir / "environment.json").exists():
+        environment["resumed"].append(now)
     write_json(environment, run_dir / "environment.json")
 
 
@@ -133,8 +125,8 @@ def run_mark(run_dir: Path) -> str | None:
 def _read_environment(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "environment.json"
     try:
-        environment = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return {"resumed": list(environment.get("resumed", []))} | environment
+        environment = json.loads(path.read_bytes()) if path.exists() else {}
+        return environment and environment | {"resumed": list(environment.get("resumed", []))}
     except (AttributeError, OSError, RecursionError, TypeError, ValueError):
         raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME") from None
 

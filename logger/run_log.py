@@ -26,7 +26,6 @@ class RunLog:
 
     def __init__(self, run_dir: Path | None, first_epoch: int, epochs: int, writer: Writers):
         self._epochs = epochs
-        self._period = math.ceil(epochs / MAX_POINTS)
         self._writer = writer
         self._unwritten = b""  # lines since the last flush, and those that a full disk has not taken
         self._file = None
@@ -53,14 +52,16 @@ class RunLog:
         if self._file is not None:
             plain = {name: value if math.isfinite(value) else None for name, value in record.items()}  # JSON has no NaN
             self._unwritten += json.dumps(plain).encode() + b"\n"
-        epoch = record["epoch"]
-        if epoch % self._period == 0 or epoch in (1, self._epochs):
-            values = {name: value for name, value in record.items() if name not in ("epoch", "step")}
-            numbers = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if name != "seconds")
+        epoch, step, seconds = record["epoch"], record["step"], record["seconds"]
+        if epoch % math.ceil(self._epochs / MAX_POINTS) == 0 or epoch in (1, self._epochs):
+            numbers = {name: value for name, value in record.items() if name not in ("epoch", "step", "seconds")}
+            text = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
             best = "  best" if is_best else ""
-            logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, numbers, record["seconds"], best)
-            for name, value in values.items():
-                self._writer.add_scalar(_tag(name), value, record["step"])
+            logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, text, seconds, best)
+            for name, value in (numbers | {"seconds": seconds}).items():
+                metric = name.removeprefix("val_")
+                part = "" if name in ("lr", "seconds") else "/train" if metric == name else "/valid"
+                self._writer.add_scalar(metric + part, value, step)
 
     def flush(self) -> None:
         """Hand all lines to the operating system. Raises OSError if the disk is full; they are kept then."""
@@ -73,16 +74,9 @@ def read_metrics(run_dir: Path) -> list[Record]:
     """The records of metrics.jsonl. Raises UserError if there is none, or a line is no JSON."""
     path = run_dir / "metrics.jsonl"
     try:
-        return [json.loads(line) for line in path.read_bytes().split(b"\n") if line.strip()]
+        return [json.loads(line) for line in _lines(path)]
     except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-
-
-def _tag(name: str) -> str:
-    """A number's name in a chart: TensorBoard draws loss/train and loss/valid side by side."""
-    if name in ("lr", "seconds"):
-        return name
-    return f"{name[4:]}/valid" if name.startswith("val_") else f"{name}/train"
 
 
 def lines_to_keep(path: Path, last_epoch: int) -> bytes:
@@ -90,19 +84,20 @@ def lines_to_keep(path: Path, last_epoch: int) -> bytes:
 
     Raises UserError where a line before them is damaged or missing, so that no log is ever lost by a resume.
     """
-    kept: list[bytes] = []
-    epoch = None
-    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    lines, kept, epoch = _lines(path), [], last_epoch
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            if record["epoch"] > last_epoch:
+            if json.loads(line)["epoch"] > last_epoch:
                 break
-            epoch = record["epoch"]
+            epoch = json.loads(line)["epoch"]
             kept.append(line + b"\n")
         except (KeyError, RecursionError, TypeError, ValueError):
             if number < len(lines):
                 raise UserError(f"{path}: line {number} is no record of an epoch; mend or remove it to go on") from None
-    if kept and epoch != last_epoch:
+    if epoch != last_epoch:
         raise UserError(f"{path} ends with epoch {epoch}, the checkpoint is of epoch {last_epoch}: lines are missing")
     return b"".join(kept)
+
+
+def _lines(path: Path) -> list[bytes]:
+    return [line for line in path.read_bytes().split(b"\n") if line.strip()]

@@ -1,6 +1,5 @@
-"""Losses: functions (output, target) -> 0-d tensor, a mean over the batch. A config names them by `loss`.
-
-Further arguments come from the config: {"type": "cross_entropy", "args": {"label_smoothing": 0.1}}.
+"""Losses: functions (output, target) -> 0-d tensor, a mean over the batch. A config names one by `loss`, and may give
+it further arguments: {"type": "cross_entropy", "args": {"label_smoothing": 0.1}}.
 """
 
 import torch
@@ -14,10 +13,7 @@ def nll_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers.
-
-    Raises ValueError for an output of one class, of which the loss is always 0.
-    """
+    """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers."""
     if output.shape[1] == 1:
         raise ValueError("with one class there is nothing to tell apart")
     return F.cross_entropy(output, target, label_smoothing=label_smoothing)
@@ -41,10 +37,7 @@ def l1_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def sse_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Sum of squared errors. output and target: (batch, values).
-
-    No mean: its size and its gradient grow with the batch, so it is for training with the full batch.
-    """
+    """Sum of squared errors, (batch, values) each. It grows with the batch: for training with the full batch."""
     _require_same_shape(output, target)
     return F.mse_loss(output, target, reduction="sum")
 

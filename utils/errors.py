@@ -9,12 +9,10 @@ import traceback
 from collections.abc import Callable, Iterable
 
 DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
-MAX_FAULTS_SHOWN = 20  # of one config
-MEMORY_ADVICE = (
-    "Try a smaller data_loader.args.batch_size, a smaller model or smaller inputs, trainer.amp=bf16, or a device with "
-    "more memory (-d)."
-)
+MAX_FAULTS = 20  # that are shown of one config
 MAX_LINE = 2000  # characters; a message quotes files, and a hostile file's words can be of any length
+MEMORY_ADVICE = ("Try a smaller data_loader.args.batch_size, a smaller model or smaller inputs, trainer.amp=bf16, or a "
+                 "device with more memory (-d).")  # fmt: skip
 
 
 class UserError(Exception):
@@ -25,12 +23,8 @@ class ConfigError(UserError):
     """One or several faults in a config or on the command line."""
 
     def __init__(self, where: str, faults: list[str]):
-        if len(faults) == 1:
-            super().__init__(f"{where}: {faults[0]}")
-            return
-        shown = [f"{where} has {len(faults)} faults:", *faults[:MAX_FAULTS_SHOWN]]
-        shown += [f"and {len(faults) - MAX_FAULTS_SHOWN} more"] if len(faults) > MAX_FAULTS_SHOWN else []
-        super().__init__("\n  ".join(shown))
+        several = "\n  ".join([f" has {len(faults)} faults:", *faults[:MAX_FAULTS]])
+        super().__init__(where + (several if len(faults) > 1 else f": {faults[0]}"))
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -50,33 +44,25 @@ def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None
         main(argv)
         if sys.stdout is not None:  # closed, as by `>&-`
             sys.stdout.flush()
+        return 0
     except BrokenPipeError:  # `test.py ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
+    except KeyboardInterrupt as interrupt:
+        return getattr(interrupt, "exit_code", 128 + signal.SIGINT)
     except Exception as error:
-        message = _message_to_a_person(error)
-        if message is None:
+        if isinstance(error, UserError):
+            message = str(error)
+        elif isinstance(error, OSError) and error.errno in DISK_FAULTS:
+            message = f"{error.filename}: {error.strerror}"
+        elif type(error).__name__ == "OutOfMemoryError":  # torch's, which takes a second to import
+            message = f"out of memory. {MEMORY_ADVICE}"
+        else:
             raise
         if "--debug" in (sys.argv if argv is None else argv):
             traceback.print_exc()
         print(f"error: {printable(message)}", file=sys.stderr)
         return 2
-    except TrainingInterrupted as interrupted:
-        return interrupted.exit_code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
-
-
-def _message_to_a_person(error: Exception) -> str | None:
-    """What to say of an error that the person at the keyboard can mend; None of a bug."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
-        return f"{error.filename}: {error.strerror}"
-    if type(error).__name__ == "OutOfMemoryError":  # torch's; this file must not import torch, which takes a second
-        return f"out of memory. {MEMORY_ADVICE}"
-    return None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -24,21 +24,17 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":  # the rename itself is on disk only once its folder is
         folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        os.fsync(folder)
+        os.close(folder)
 
 
 def remove_temporary_files(folder: Path) -> None:
     """Remove what processes that were killed in `write_atomically` have left."""
     for path in folder.glob(".*.tmp"):
-        if not path.is_dir():
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write indented JSON."""
+    """Write indented JSON. What is no UTF-8, as a path on the command line may be, becomes JSON's own escape."""
     text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
-    # A path on the command line need not be UTF-8; this makes JSON's own escape of it.
     write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))

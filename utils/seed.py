@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-MT_WORDS = 624  # of the Mersenne Twister's state
-
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch on every device, and ask cuDNN for repeatable kernels."""
@@ -20,22 +18,19 @@ def seed_everything(seed: int) -> None:
 
 
 def derive_seed(*numbers: int) -> int:
-    """One well-mixed 64-bit seed from several numbers, such as (seed, epoch, sample).
-
-    NumPy's SeedSequence: neighbouring numbers give unrelated seeds.
-    """
+    """A 64-bit seed from several numbers, such as (seed, epoch, sample). Neighbours give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 def random_state() -> dict[str, Any]:
     """The state of every generator, in tensors and plain values; the long ones as bytes, which are quick to copy."""
     version, words, next_gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    name, keys, *rest = np.random.get_state()
     return {
-        "torch": torch.default_generator.get_state(),
+        "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         "python": (version, array("I", words).tobytes(), next_gauss),
-        "numpy": (name, np.asarray(keys).tobytes(), position, has_gauss, cached),
+        "numpy": (name, np.asarray(keys).tobytes(), *rest),
     }
 
 
@@ -44,10 +39,9 @@ def set_random_state(state: dict[str, Any]) -> None:
     version, words, next_gauss = state["python"]
     random.setstate((version, tuple(array("I", words)), next_gauss))
     name, keys, position, *gauss = state["numpy"]
-    keys = np.frombuffer(keys, dtype=np.uint32)
-    if len(keys) != MT_WORDS or not 0 <= position <= MT_WORDS:  # NumPy does not look, and would read foreign memory
-        raise ValueError(f"NumPy's random state is at {position} of {len(keys)} words; it has {MT_WORDS}")
-    np.random.set_state((name, keys, position, *gauss))
+    if len(keys) != 624 * 4 or not 0 <= position <= 624:  # NumPy does not look, and would read foreign memory
+        raise ValueError(f"NumPy's random state is at word {position} of {len(keys) // 4}; it has 624")
+    np.random.set_state((name, np.frombuffer(keys, np.uint32), position, *gauss))
     torch.set_rng_state(state["torch"])
     for device, cuda_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(cuda_state, device)

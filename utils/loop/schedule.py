@@ -10,13 +10,11 @@ from utils.errors import UserError
 
 
 class Schedule:
-    """Steps a scheduler once per epoch or once per step of the optimizer.
+    """Steps a scheduler once per epoch or once per step of the optimizer. Each of the two may be None.
 
-    optimizer, lr_scheduler: each may be None.
-    per: "epoch" or "step".
     warmup_steps: make step k, from 1, of the first so many with k / warmup_steps of the learning rate.
     n_done: how many steps were made.
-    monitor: see BaseTrainer; ReduceLROnPlateau follows it. Raises ValueError if it cannot.
+    monitor: "min NAME" or "max NAME", which ReduceLROnPlateau follows. Raises ValueError if it cannot.
     """
 
     def __init__(self, optimizer: Optimizer | None, lr_scheduler: LRScheduler | None, per: str, warmup_steps: int,
@@ -34,13 +32,11 @@ class Schedule:
         if self.is_plateau and (per == "step" or self.lr_scheduler.mode != mode):
             raise ValueError(f"ReduceLROnPlateau judges whole epochs by a monitor of its mode, such as "
                              f'"{self.lr_scheduler.mode} val_loss"; it is {monitor!r}, per {per}')  # fmt: skip
-        if optimizer is not None and lr_scheduler is not None:
-            # torch would warn of a schedule that steps before the optimizer. Here it never does, but for an optimizer
-            # that has stepped before a resume, or whose first step was left out for its NaN.
-            vars(optimizer)["_opt_called"] = True
         if optimizer is not None and warmup_steps > 0:
             optimizer.register_step_pre_hook(self._lower)
             optimizer.register_step_post_hook(self._restore)
+        if optimizer is not None:  # for torch, which would warn of a scheduler that steps first, as after a resume
+            vars(optimizer)["_opt_called"] = True
 
     def end_step(self) -> None:
         """Call after each step, when it is counted."""
@@ -50,10 +46,8 @@ class Schedule:
 
     def end_epoch(self, log: dict[str, float]) -> None:
         """Call after each epoch, with its metrics by name."""
-        if self.is_plateau:
-            self._step(log[self.monitor])
-        elif self.per == "epoch":
-            self._step()
+        if self.per == "epoch":
+            self._step(*([log[self.monitor]] if self.is_plateau else []))
 
     def wind_forward(self, n_epochs: int, n_steps: int) -> None:
         """Bring a fresh schedule to where it is after so many epochs and steps, unless it depends on their metrics."""
@@ -68,21 +62,17 @@ class Schedule:
                             f"steps; one per {self.per}, this training needs {n_needed}")  # fmt: skip
 
     def _step(self, *metric: float) -> None:
-        if self.lr_scheduler is None:
-            return
         try:
-            self.lr_scheduler.step(*metric)
+            if self.lr_scheduler is not None:
+                self.lr_scheduler.step(*metric)
         except (ValueError, ArithmeticError) as error:  # OneCycleLR beyond its last step; a damaged state
             raise UserError(f"lr_scheduler: {error} (it is stepped once per {self.per})") from error
 
     def _lower(self, *_: Any) -> None:
-        """Lower the rate for a step of the warm-up.
-
-        Only while it is made, so that no scheduler sees it, not even one that sets the rate instead of multiplying it.
-        """
+        """Lower the rate, but only while the step is made: no scheduler sees it."""
         self._full = [group["lr"] for group in self.optimizer.param_groups]
-        for group, lr in zip(self.optimizer.param_groups, self._full, strict=True):
-            group["lr"] = lr * min(1.0, (self.n_done() + 1) / self.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["lr"] * min(1.0, (self.n_done() + 1) / self.warmup_steps)
 
     def _restore(self, *_: Any) -> None:
         for group, lr in zip(self.optimizer.param_groups, self._full, strict=True):

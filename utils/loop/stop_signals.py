@@ -5,34 +5,28 @@ import threading
 from typing import Any
 
 from utils.errors import TrainingInterrupted
-from utils.parallel import largest, world_size
+from utils.parallel import largest
 
 
 class StopSignals:
-    """Notes SIGINT and SIGTERM inside a `with` block; a second SIGINT ends the process at once.
+    """Notes SIGINT and SIGTERM inside a `with` block, in the main thread; a second SIGINT ends the process at once."""
 
-    Outside the main thread, where Python cannot note them, they keep their usual effect.
-    """
-
-    def __init__(self):
-        self._noted = 0
-        self._n_processes = world_size()
-        self._before: dict[int, Any] = {}
+    _noted = 0  # the signal's number; 0: none came
 
     def __enter__(self) -> "StopSignals":
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        is_main = threading.current_thread() is threading.main_thread()  # in another Python cannot note them
+        numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, *exception: Any) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._before, self._noted = {}, 0
+        self._noted = 0
 
     def obey(self) -> None:
-        """Raise TrainingInterrupted if one was noted. Several processes agree on it: all of them have to ask."""
-        noted = self._noted if self._n_processes == 1 else largest(self._noted)
-        if noted:
+        """Raise TrainingInterrupted if a signal was noted. All processes of a run have to ask, and agree on it."""
+        if noted := largest(self._noted):
             raise TrainingInterrupted(noted)
 
     def _note(self, signal_number: int, frame: Any) -> None:
