@@ -36,11 +36,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None = None) -> dict[str, Any]:
-    """A whole run in its folder, new or resumed.
+    """A whole run in its folder, new or resumed. on_epoch: called after each epoch with its record of the log.
 
-    on_epoch: called after each epoch with its record of the log. What it raises ends the run.
-    Returns the folder as `run_dir`, and from metrics.jsonl the records of the `last` and the `best` epoch (None: no
-    monitor, or an epoch of another folder).
+    Returns the folder as `run_dir`, and from metrics.jsonl the records of the `last` and the `best` epoch, or None.
     """
     # torch takes a second to import: only after the config was found right
     from logger.data_report import report_data

@@ -32,9 +32,7 @@ class BaseTrainer(ABC):
 
         while epochs are left and the monitored metric still improves:
             log = _train_epoch(epoch)            <- a subclass's work
-            step the learning rate scheduler
-            write the log: a line, metrics.jsonl, TensorBoard
-            keep the state if it is the best so far; save checkpoints
+            judge it, step the learning rate scheduler, write the log, save checkpoints
 
     epochs: how many epochs in all, those before a resume included.
     monitor: "min NAME" or "max NAME" of what `_train_epoch` returns decides what is best; "off": nothing does.
@@ -112,10 +110,8 @@ class BaseTrainer(ABC):
     ) -> None:
         """Train until the last epoch, or until the monitored metric no longer improves.
 
-        run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing. Of several processes, the
-            first writes.
-        on_epoch, on_step: called after each epoch, with its record of the log, and after each step. What they raise
-            ends the training.
+        run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing.
+        on_epoch, on_step: called after each epoch, with its record of the log, and after each step.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
         if self._is_finished():
@@ -133,7 +129,7 @@ class BaseTrainer(ABC):
                 stack.enter_context(self.stop_signals)
             self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
             if self.run_dir is not None:
-                self.checkpoints = stack.enter_context(self._open_checkpoints(self.run_dir))
+                self._open_run_dir(self.run_dir, stack)
             self.run_log = stack.enter_context(RunLog(self.run_dir, self.epoch, self.epochs, self.writer))
             while not self._is_finished():
                 record = self._run_epoch()
@@ -186,8 +182,8 @@ class BaseTrainer(ABC):
         if self.monitor not in log:
             raise UserError(f"trainer.monitor: {self.monitor!r} is not logged; logged are {', '.join(log)}")
         value = log[self.monitor]
-        sign = 1 if self.monitor_mode == "min" else -1
-        is_best = math.isfinite(value) and (self.best is None or sign * value < sign * self.best)
+        is_better = self.best is None or (value < self.best if self.monitor_mode == "min" else value > self.best)
+        is_best = is_better and math.isfinite(value)
         self.best = value if is_best else self.best
         self.epochs_since_best = 0 if is_best else self.epochs_since_best + 1
         return is_best
@@ -203,9 +199,9 @@ class BaseTrainer(ABC):
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
         progress = {name: state[name] for name in self.saved_numbers}
         for name, value in progress.items():
-            is_count = type(value) is int and (1 if name == "part_size" else 0) <= value < 2**53
-            is_optional = name in ("best", "part_size") and (value is None or (name == "best" and math.isfinite(value)))
-            if not is_count and not is_optional:
+            is_count = type(value) is int and int(name == "part_size") <= value < 2**53
+            is_none = value is None and name in ("best", "part_size")
+            if not (is_count or is_none or (name == "best" and math.isfinite(value))):
                 raise ValueError(f"{name} is {value}")
         load_states(self._parts(), state)
         vars(self).update(progress)
@@ -218,8 +214,7 @@ class BaseTrainer(ABC):
     def resume(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint. Where this trainer's config differs from the checkpoint's, this one wins.
 
-        Returns lines to be shown: a table of these differences, and where the training goes on.
-        Raises UserError when the checkpoint does not fit this trainer's model, optimizer or own state.
+        Returns lines to be shown. Raises UserError when the checkpoint does not fit.
         """
         try:
             if changes_schedule(checkpoint["config"], self.config):
@@ -234,19 +229,19 @@ class BaseTrainer(ABC):
             raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
 
-    def _open_checkpoints(self, run_dir: Path) -> CheckpointWriter:
-        """Begin to keep checkpoints and to draw charts in a run's folder."""
+    def _take_state(self) -> dict[str, Any]:
+        """A copy of all that a checkpoint holds."""
+        state = snapshot(self.state_dict() | {"random": random_state()})
+        return state | {"config": self.config, "run": self._run_mark}
+
+    def _open_run_dir(self, run_dir: Path, stack: ExitStack) -> None:
+        """Begin to keep checkpoints and to draw charts. What is not written yet is, when `stack` ends."""
         if not run_dir.exists():
             run_dir.mkdir(parents=True)
-        mark = run_mark(run_dir)
-        weights = {name for name, _ in self.model.named_parameters()}
-
-        def take_state() -> dict[str, Any]:
-            state = snapshot(self.state_dict() | {"random": random_state()})
-            return state | {"config": self.config, "run": mark}
-
-        checkpoints = CheckpointWriter(run_dir, take_state, weights, lambda: self.run_log.flush(), **self.saving)
+        self._run_mark = run_mark(run_dir)
+        weights, flush = dict(self.model.named_parameters()).keys(), lambda: self.run_log.flush()
+        self.checkpoints = CheckpointWriter(run_dir, self._take_state, weights, flush, **self.saving)
         if self.step > 0:
-            checkpoints.go_back()
+            self.checkpoints.go_back()
+        stack.enter_context(self.checkpoints)
         self.writer.open(["tensorboard"] if self.tensorboard else [], run_dir)
-        return checkpoints

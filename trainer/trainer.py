@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Trainer(BaseTrainer):
-    """Trains a model on batches of (data, target).
+    """Trains a model on batches of (data, target). Outputs and targets are tensors, or tuples and dicts of tensors.
 
     To change something, override the smallest method that holds it: `compute_loss`, `train_step`, `_train_epoch`.
 
@@ -41,8 +41,6 @@ class Trainer(BaseTrainer):
     ema: validate and test a moving average of the weights with this decay, such as 0.999; None: the weights.
     on_nan: "stop" at a NaN or infinite loss, or "skip" the steps with NaN or infinite gradients.
     options: those of BaseTrainer.
-
-    Outputs and targets are tensors, or tuples, lists and dicts of tensors.
     """
 
     def __init__(
