@@ -18,11 +18,6 @@ from logger.run_log import lines_to_keep
 from utils.errors import UserError
 from utils.files import remove_temporary_files, write_json
 
-try:
-    import fcntl
-except ImportError:  # Windows: nothing is locked
-    fcntl = None
-
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
 logger = logging.getLogger(__name__)
@@ -44,8 +39,7 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
                     f"trainer.save_dir: cannot make a folder in {run_dir.parent}: {error.strerror}"
                 ) from None
             if run_id is not None:
-                holds = "go on with it by -r, or" if any(run_dir.glob("*.pth")) else "delete it, or"
-                raise UserError(f"--run-id {run_id}: {run_dir} exists; {holds} name another") from None
+                raise UserError(f"{run_dir} exists; go on with it by -r, delete it, or name another") from None
     _made.add(run_dir)
     _lock(run_dir)
     return run_dir
@@ -84,13 +78,14 @@ def _lock(run_dir: Path) -> None:
         return
     lock = (run_dir / ".lock").open("a+", encoding="utf-8")
     try:
-        if fcntl is not None:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        import fcntl  # which Windows lacks
+
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         lock.seek(0)
         raise UserError(f"{run_dir}: {lock.read(100)} is training there; wait, or end it") from None
-    except OSError as error:
-        logger.warning("%s cannot be locked (%s): do not train there twice at once", run_dir, error.strerror)
+    except (ImportError, OSError) as error:
+        logger.warning("%s cannot be locked (%s): do not train there twice at once", run_dir, error)
     lock.truncate(0)
     lock.write(f"process {os.getpid()} on {platform.node()}")
     lock.flush()
@@ -107,26 +102,25 @@ def record_environment(run_dir: Path, device: str) -> None:
         "git_changes": bool(_git("status", "--porcelain")),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpus": os.cpu_count(),
         "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES},
     }
-    environment = _read_environment(run_dir) or {"run": uuid.uuid4().hex, **now, "resumed": []}
-    if (run_dir / "environment.json").exists():
-        environment["resumed"].append(now)
-    write_json(environment, run_dir / "environment.json")
+    before = _read_environment(run_dir)
+    again = {"resumed": [*before["resumed"], now]} if before else {}
+    write_json({"run": uuid.uuid4().hex} | now | before | again, run_dir / "environment.json")
 
 
 def run_mark(run_dir: Path) -> str | None:
     """What a run's folder and its checkpoints have in common, and those of no other run; None of another folder."""
-    mark = _read_environment(run_dir).get("run")
-    return mark if isinstance(mark, str) else None
+    return _read_environment(run_dir).get("run")
 
 
 def _read_environment(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "environment.json"
+    if not path.exists():
+        return {}
     try:
-        environment = json.loads(path.read_bytes()) if path.exists() else {}
-        return environment and environment | {"resumed": list(environment.get("resumed", []))}
+        environment = json.loads(path.read_bytes())
+        return environment | {"resumed": list(environment.get("resumed", []))}
     except (AttributeError, OSError, RecursionError, TypeError, ValueError):
         raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME") from None
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ Record = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
-class RunLog:
+class RunLog(AbstractContextManager):
     """Writes one record per epoch; use it in a `with` block.
 
     run_dir: the run's folder; None: only the lines.
@@ -34,9 +35,6 @@ class RunLog:
             kept = lines_to_keep(path, first_epoch) if path.exists() else b""
             write_atomically(path, lambda file: file.write(kept))
             self._file = path.open("ab", buffering=0)
-
-    def __enter__(self) -> "RunLog":
-        return self
 
     def __exit__(self, *exception: Any) -> None:
         try:

@@ -502,8 +502,8 @@ for name, (path, value) in {
     "metrics that are none": ("train_metrics", 5),
     "pending batches of texts": ("train_metrics.pending", ["abc"]),
     "batches without targets": ("train_metrics.pending", [(torch.ones(3), "x")]),
-    "losses of texts": ("train_metrics.losses", [(3, "x")]),
-    "means without end": ("train_metrics.means", [(2**60, torch.ones(3))]),
+    "losses of texts": ("train_metrics.means.loss", [(3, "x")]),
+    "means without end": ("train_metrics.means.loss", [(2**60, torch.ones(3))]),
     "a part's size of a text": ("part_size", "x"),
 }.items():
     add(f"state: {name}", in_state(path, value), MISFIT, both=False)

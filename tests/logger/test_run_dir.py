@@ -84,15 +84,18 @@ def test_a_second_process_is_refused_until_the_first_is_dead(run):
     os.kill(child, signal.SIGKILL)
 
 
-def test_a_taken_run_id_is_answered_by_what_is_in_its_folder(run):
+def test_a_taken_run_id_is_refused(run):
     run_dir, _ = run
     before = content(run_dir)
-    with pytest.raises(UserError, match="exists; delete it, or name another"):
+    with pytest.raises(UserError, match="exists; go on with it by -r, delete it, or name another"):
         create_run_dir(run_dir.parents[1], "name", "run")
     assert content(run_dir) == before
-    (run_dir / "checkpoint-last.pth").touch()
-    with pytest.raises(UserError, match="exists; go on with it by -r, or name another"):
-        create_run_dir(run_dir.parents[1], "name", "run")
+
+
+def test_where_no_folder_can_be_made_the_setting_is_named(tmp_path):
+    (tmp_path / "name").touch()
+    with pytest.raises(UserError, match=r"trainer\.save_dir: cannot make a folder in"):
+        create_run_dir(tmp_path, "name")
 
 
 def test_a_removed_folder_can_be_made_and_locked_again(tmp_path):
@@ -112,14 +115,14 @@ def test_only_a_folder_that_this_process_has_made_is_removed(run):
     assert content(run_dir) == before
 
 
-@pytest.mark.skipif(module.fcntl is None, reason="needs fcntl")
+@needs_fork
 def test_where_a_file_system_has_no_locks_the_run_goes_on_with_a_warning(tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(module.fcntl, "lockf", refuse)
+    monkeypatch.setattr("fcntl.lockf", refuse)
     create_run_dir(tmp_path, "name")
-    assert "cannot be locked (No locks available): do not train there twice at once" in caplog.text
+    assert "No locks available): do not train there twice at once" in caplog.text
 
 
 # ------------------------------------------------------------------------------------ whose folder, and is it intact
@@ -145,6 +148,7 @@ FAULTS = {
     "no environment.json": (lambda run_dir, checkpoint: (run_dir / "environment.json").unlink(), NOT_THIS_RUNS),
     "a mark that is null": (damaged("environment.json", '{"run": null}'), NOT_THIS_RUNS),
     "a damaged environment.json": (damaged("environment.json", "{"), "environment.json is damaged"),
+    "an environment.json of a list": (damaged("environment.json", "[]"), "environment.json is damaged"),
     "no metrics.jsonl": (lambda run_dir, checkpoint: (run_dir / "metrics.jsonl").unlink(), "metrics.jsonl is missing"),
     "a damaged line": (damaged("metrics.jsonl", '{"epoch": 1, \n{"epoch": 2}\n'), "line 1 is no record of an epoch"),
     "a missing line": (damaged("metrics.jsonl", '{"epoch": 1}\n'), "ends with epoch 1, the checkpoint is of epoch 2"),

@@ -25,6 +25,7 @@ class Schedule:
         self.warmup_steps = warmup_steps
         self.n_done = n_done
         self.lr = 0.0 if optimizer is None else float(optimizer.param_groups[0]["lr"])  # that of the last step
+        self._full: list[float] = []  # of each group, without the warm-up
         mode, _, self.monitor = monitor.partition(" ")
         self.is_plateau = isinstance(lr_scheduler, ReduceLROnPlateau)
         if per not in ("epoch", "step"):
