@@ -16,7 +16,7 @@ from utils.errors import UserError, run_command
 
 PROJECT = Path(__file__).resolve().parent
 ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
-CORE_OF_ROOMS = ("__init__.py", "loss.py", "metric.py", "trainer.py")
+CORE_OF_ROOMS = ("__init__.py", "loss.py", "metric.py", "report.py", "trainer.py")
 WHOLE = ("base", "logger", "utils", "train.py", "test.py", "parse_config.py", "requirements.txt",
          "requirements-dev.txt", "pyproject.toml", "Makefile", ".gitignore", "saved/.gitkeep", "tests/conftest.py",
          "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py", "tests/test_bad_input.py",

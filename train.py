@@ -41,7 +41,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     Returns the folder as `run_dir`, and from metrics.jsonl the records of the `last` and the `best` epoch, or None.
     """
     # torch takes a second to import: only after the config was found right
-    from logger.data_report import report_data
+    from data_loader.report import report_data
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
     from logger.run_log import read_metrics

@@ -98,8 +98,7 @@ def record_environment(run_dir: Path, device: str) -> None:
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": [Path(sys.executable).name, *sys.argv],
         "device": device,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": bool(_git("status", "--porcelain")),
+        "git_commit": _git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES},
@@ -125,9 +124,10 @@ def _read_environment(run_dir: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME") from None
 
 
-def _git(*arguments: str) -> str | None:
+def _git_commit() -> str | None:
+    """The project's commit, with -dirty behind it if there are changes."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        command = ["git", "-C", str(PROJECT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

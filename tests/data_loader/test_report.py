@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from base import BaseDataLoader, InMemoryDataset
-from logger.data_report import report_data
+from data_loader.report import report_data
 
 
 def look_at(caplog, data, target, kind=InMemoryDataset) -> tuple[str, list[str]]:
