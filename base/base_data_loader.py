@@ -131,9 +131,8 @@ class BaseDataLoader(DataLoader):
         except (Exception, KeyboardInterrupt) as error:  # when a loop is left early, the workers serve the next one
             if died := self.close():
                 raise WorkerDied(
-                    f"a worker process of the data loader died ({'; '.join(died)}). Exit code -9 mostly means that the "
-                    "memory is full, -7 that /dev/shm is. Try fewer workers, or none: data_loader.args.num_workers=0. "
-                    "Checkpoints are intact."
+                    f"a worker process of the data loader died ({'; '.join(died)}). Exit code -9 mostly means a full "
+                    "memory, -7 a full /dev/shm. Try fewer workers, or none: data_loader.args.num_workers=0."
                 ) from error
             raise
 

@@ -1,7 +1,6 @@
 """Where samples come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,9 +27,7 @@ class InMemoryDataset(BaseDataset):
     augment: called before it on training data, with draws from [0, 1) for each sample: float32 (batch, n_draws).
     """
 
-    def __init__(
-        self, data: Tensor, target: Tensor, transform: Callable | None = None, augment: Callable | None = None
-    ):
+    def __init__(self, data: Tensor, target: Tensor, transform: Any = None, augment: Any = None):
         if len(data) != len(target):
             raise ValueError(f"{len(data)} samples but {len(target)} targets")
         self.data, self.target = torch.as_tensor(data), torch.as_tensor(target)

@@ -65,9 +65,7 @@ with_and_without_workers = pytest.mark.parametrize("num_workers", [0, 2])
     ("error", "cause"),
     [
         (ValueError("two\nlines"), "ValueError: two\nlines"),
-        (KeyError("label"), "KeyError: 'label'"),
         (TwoArguments("a.csv", 3), "TwoArguments: a.csv, line 3"),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "invalid start byte"),
         (AssertionError(), "AssertionError"),
     ],
 )
@@ -84,7 +82,6 @@ def test_a_fault_of_the_datasets_code_keeps_its_traceback_which_ends_with_the_sa
     ("error", "cause"),
     [
         (UserError("a.csv: column 'age' is missing"), "a.csv: column 'age' is missing"),
-        (PermissionError(13, "Permission denied", "a.png"), "[Errno 13] Permission denied: 'a.png'"),
         (FileNotFoundError(2, "No such file", "a.png"), "[Errno 2] No such file: 'a.png'"),
     ],
 )

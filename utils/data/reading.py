@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch._C import _error_if_any_worker_fails
 from torch.utils.data import Dataset
-from torch.utils.data._utils.signal_handling import _error_if_any_worker_fails
 
 from utils.errors import UserError
 from utils.seed import derive_seed, random_state, set_random_state
