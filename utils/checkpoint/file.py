@@ -116,12 +116,14 @@ def _refuse_foreign(content: Any, size: int) -> None:
     waiting = [(content, 0)]
     while waiting:
         value, depth = waiting.pop()
-        size -= 1 + (value.nbytes // MAX_SHARING if isinstance(value, Tensor) else 0)
-        if size < 0 or depth > MAX_DEPTH:
-            raise ValueError("it holds more than there is in the file")
+        size -= 1
         if type(value) in (dict, OrderedDict, Counter):
             waiting += [(part, depth + 1) for part in (*value.keys(), *value.values())]
         elif type(value) in (list, tuple):
             waiting += [(part, depth + 1) for part in value]
-        elif type(value) not in PLAIN and not (isinstance(value, Tensor) and value.layout == torch.strided):
+        elif isinstance(value, Tensor) and value.layout == torch.strided:
+            size -= value.nbytes // MAX_SHARING
+        elif type(value) not in PLAIN:
             raise ValueError(f"a {type(value).__name__}")
+        if size < 0 or depth > MAX_DEPTH:
+            raise ValueError("it holds more than there is in the file")

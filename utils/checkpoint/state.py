@@ -26,10 +26,7 @@ def states_of(stateful: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_states(stateful: dict[str, Any], states: dict[str, Any]) -> None:
-    """Give each object its state. One without, such as a part that is new since the checkpoint, stays as it is.
-
-    Raises UserError for a model of another architecture, ValueError, TypeError or KeyError for other states.
-    """
+    """Give each object its state; one without, such as a part that is new since the checkpoint, stays as it is."""
     names = _parameter_names(stateful)
     for key, thing in stateful.items():
         state = states.get(key)
