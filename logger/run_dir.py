@@ -1,6 +1,5 @@
 """The folder of a run: made when the run starts, and never shared by two runs."""
 
-import itertools
 import json
 import logging
 import os
@@ -27,19 +26,20 @@ _locks: dict[Path, IO[str]] = {}  # of this process; closing one gives its lock 
 
 def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path:
     """Make `save_dir/name/run_id`, lock and return it. Without a run_id, the time names it, numbered if it is taken."""
-    now = datetime.now().strftime("%Y%m%d_%H%M%S")
-    for number in itertools.count(1):  # mkdir is atomic: of two processes only one makes the folder
-        run_dir = save_dir / name / (run_id or (now if number == 1 else f"{now}-{number}"))
+    now, number = datetime.now().strftime("%Y%m%d_%H%M%S"), 1
+    run_dir = save_dir / name / (run_id or now)
+    while True:  # mkdir is atomic: of two processes only one makes the folder
         try:
             run_dir.mkdir(parents=True)
             break
         except OSError as error:
             if not run_dir.exists():
-                raise UserError(
-                    f"trainer.save_dir: cannot make a folder in {run_dir.parent}: {error.strerror}"
-                ) from None
+                fault = f"cannot make a folder in {run_dir.parent}: {error.strerror}"
+                raise UserError(f"trainer.save_dir: {fault}") from None
             if run_id is not None:
                 raise UserError(f"{run_dir} exists; go on with it by -r, delete it, or name another") from None
+        number += 1
+        run_dir = save_dir / name / f"{now}-{number}"
     _made.add(run_dir)
     _lock(run_dir)
     return run_dir

@@ -17,7 +17,7 @@ Record = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
-class RunLog(AbstractContextManager):
+class RunLog(AbstractContextManager["RunLog"]):
     """Writes one record per epoch; use it in a `with` block.
 
     run_dir: the run's folder; None: only the lines.
