@@ -9,8 +9,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from base.base_dataset import InMemoryDataset
-from utils.data import EpochSampler, SeededDataset, WorkerDied, class_numbers, split_indices, to_device
-from utils.data.reading import end_workers, hear_of_deaths, leave_signals_to_main
+from utils.data import (
+    EpochSampler,
+    SeededDataset,
+    WorkerDied,
+    class_numbers,
+    end_workers,
+    hear_of_deaths,
+    leave_signals_to_main,
+    split_indices,
+    to_device,
+)  # fmt: skip
 from utils.errors import UserError
 from utils.seed import derive_seed
 

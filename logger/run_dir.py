@@ -18,7 +18,7 @@ from utils.errors import UserError
 from utils.files import remove_temporary_files, write_json
 
 PROJECT = Path(__file__).resolve().parent.parent
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
+PACKAGES = ("torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
 logger = logging.getLogger(__name__)
 _made: set[Path] = set()  # by this very process
 _locks: dict[Path, IO[str]] = {}  # of this process; closing one gives its lock back
@@ -94,6 +94,8 @@ def _lock(run_dir: Path) -> None:
 
 def record_environment(run_dir: Path, device: str) -> None:
     """Write environment.json: what a run depends on beside its config. A resumed run adds what is different now."""
+    import torch
+
     now = {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": [Path(sys.executable).name, *sys.argv],
@@ -101,7 +103,8 @@ def record_environment(run_dir: Path, device: str) -> None:
         "git_commit": _git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES},
+        "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES}
+        | {"torch": torch.__version__},  # with the build's tag
     }
     before = _read_environment(run_dir)
     again = {"resumed": [*before["resumed"], now]} if before else {}

@@ -80,7 +80,7 @@ class MetricTracker:
 
     def losses(self) -> list[float]:
         """The loss of each batch. Waits for the GPU."""
-        return [float(loss) for _, loss in self._means["loss"]]
+        return _numbers(self._means["loss"])
 
     def state_dict(self) -> dict[str, Any]:
         """All that was gathered, so that an interrupted epoch ends with the same numbers, bit by bit."""
@@ -120,4 +120,10 @@ def name_of(function: Any) -> str:
 def _mean(means: list[tuple[int, Any]]) -> float:
     """The mean over all samples, from the means over some of them each."""
     n = sum(size for size, _ in means)
-    return sum(size * float(mean) for size, mean in means) / n if n else math.nan
+    return sum(size * mean for (size, _), mean in zip(means, _numbers(means), strict=True)) / n if n else math.nan
+
+
+def _numbers(means: list[tuple[int, Any]]) -> list[float]:
+    """The means as numbers; from a GPU, all of them at once."""
+    values = [mean for _, mean in means]
+    return torch.stack(values).flatten().tolist() if values and isinstance(values[0], Tensor) else values
