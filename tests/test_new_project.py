@@ -27,7 +27,8 @@ def test_the_default_copy_trains_is_tested_and_passes_its_tests(tmp_path):
     made = run("new_project.py", str(target))
     assert made.returncode == 0, made.stderr
     assert {path for path in files(target) if path.startswith(("data_loader", "model", "trainer"))} == {
-        "data_loader/__init__.py", "data_loader/digits.py", "data_loader/subset.py", "data_loader/transforms.py",
+        "data_loader/__init__.py", "data_loader/digits.py", "data_loader/report.py", "data_loader/subset.py",
+        "data_loader/transforms.py",
         "model/__init__.py", "model/activation.py", "model/loss.py", "model/metric.py", "model/mlp.py",
         "trainer/__init__.py", "trainer/trainer.py",
     }  # fmt: skip

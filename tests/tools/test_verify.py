@@ -81,7 +81,7 @@ def test_a_checkpoint_that_is_whole_but_does_not_fit(run_dir, run_verify):
     save_checkpoint(load_checkpoint(path) | {"random": {}}, path)
     code, out, _ = run_verify(run_dir)
     assert code == 1
-    assert "A resume would fail: the checkpoint does not fit this run: KeyError: 'torch'" in out
+    assert "A resume would fail: the checkpoint does not fit this run: KeyError" in out
 
 
 def test_a_model_that_is_not_repeatable_is_found_out(run_dir, run_verify, monkeypatch):
