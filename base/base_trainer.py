@@ -197,7 +197,7 @@ class BaseTrainer(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
-        progress = {name: state[name] for name in self.saved_numbers}
+        progress: dict[str, Any] = {name: state[name] for name in self.saved_numbers}
         for name, value in progress.items():
             is_count = type(value) is int and int(name == "part_size") <= value < 2**53
             is_none = value is None and name in ("best", "part_size")
