@@ -54,7 +54,7 @@ class ConfigParser:
         self.notes: list[str] = [] if trusted else _restrict(config)
         apply_settings(config, settings)
         self.config = checked(config, where)
-        self.args = argparse.Namespace(device=None, run_id=None)
+        self.args = argparse.Namespace(resume=None, run_id=None, device=None)
         self.resume: Any = None  # the path of the checkpoint, with -r, ...
         self.checkpoint: Any = None  # ... and its content
 

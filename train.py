@@ -53,7 +53,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     trainer, notes = build_or_resume(config, device)
 
     # ---- the run's folder, new or the checkpoint's: from here on files are written
-    is_new = config.resume is None or config.args.run_id is not None
+    is_new = config.args.resume is None or config.args.run_id is not None
     if is_new:
         run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
     else:
