@@ -20,7 +20,7 @@ CORE_OF_ROOMS = ("__init__.py", "loss.py", "metric.py", "report.py", "trainer.py
 WHOLE = ("base", "logger", "utils", "train.py", "test.py", "parse_config.py", "requirements.txt",
          "requirements-dev.txt", "pyproject.toml", "Makefile", ".gitignore", "saved/.gitkeep", "tests/conftest.py",
          "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py", "tests/test_bad_input.py",
-         "tests/test_structure.py", "tests/trainer/test_trainer.py")  # fmt: skip
+         "tests/test_structure.py", "tests/trainer/test_trainer.py", "tools/__init__.py", "tools/check.py")  # fmt: skip
 
 README = """# {name}
 

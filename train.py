@@ -5,13 +5,10 @@ python train.py -c config.json -s trainer.epochs=5 --lr 0.01     ... with some k
 python train.py -r saved/<name>/<run_id>                         go on where a run stopped
 """
 
-import itertools
 import logging
 import math
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +26,15 @@ logger = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> None:
     """Read the config, then train, or only try everything once."""
     config = ConfigParser.from_args("train", argv)
-    if config.args.check:
-        check(config)
-    else:
+    if not config.args.check:
         run(config)
+        return
+    from tools.check import check
+
+    trainer, notes = build_or_resume(config)
+    check(trainer)
+    notes += ["Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written."]
+    print(printable("\n".join(notes)))
 
 
 def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None = None) -> dict[str, Any]:
@@ -45,12 +47,9 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
     from logger.run_log import read_metrics
-    from utils.device import prepare_device
     from utils.files import write_json
 
-    setup_logging(config["trainer"]["verbosity"])
-    device = prepare_device(config.args.device, config["n_gpu"])
-    trainer, notes = build_or_resume(config, device)
+    trainer, notes = build_or_resume(config)
 
     # ---- the run's folder, new or the checkpoint's: from here on files are written
     is_new = config.args.resume is None or config.args.run_id is not None
@@ -60,12 +59,12 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
         run_dir = open_run_dir(config.resume.parent, config.checkpoint)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     try:
-        record_environment(run_dir, str(device))
+        record_environment(run_dir, str(trainer.device))
         write_json(config.config, run_dir / "config.json")
         for note in notes:
             logger.info(note)
         logger.debug("%s", trainer.model)
-        logger.info("Training in %s on %s", run_dir, device)
+        logger.info("Training in %s on %s", run_dir, trainer.device)
         report_data(trainer.data_loader)
         trainer.train(run_dir, on_epoch)
     except Exception:
@@ -81,9 +80,13 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     return {"run_dir": run_dir, "last": records[-1] if records else None, "best": best}
 
 
-def build_or_resume(config: ConfigParser, device: "torch.device") -> tuple["Trainer", list[str]]:
+def build_or_resume(config: ConfigParser) -> tuple["Trainer", list[str]]:
     """The trainer, as the checkpoint left it if there is one, and lines to be shown."""
-    trainer = build_trainer(config, device)
+    from logger.logger import setup_logging
+    from utils.device import prepare_device
+
+    setup_logging(config["trainer"]["verbosity"])
+    trainer = build_trainer(config, prepare_device(config.args.device, config["n_gpu"]))
     if config.checkpoint is None:
         return trainer, config.notes
     return trainer, [*config.notes, f"Going on from {config.resume}", *trainer.resume(config.checkpoint)]
@@ -110,26 +113,6 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
     set_threads(config["threads"], model, data_loader.batch_size)
     return config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
-
-
-def check(config: ConfigParser) -> None:
-    """Try everything once: a training batch, a validation batch, saving and reloading. Leaves no file."""
-    from logger.logger import setup_logging
-    from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
-    from utils.device import prepare_device
-
-    setup_logging(config["trainer"]["verbosity"])
-    trainer, notes = build_or_resume(config, prepare_device(config.args.device, config["n_gpu"]))
-    valid_data_loader = trainer.valid_data_loader or trainer.data_loader
-    with closing(trainer.data_loader), closing(valid_data_loader), tempfile.TemporaryDirectory() as folder:
-        trainer.data_loader.set_position(epoch=1)
-        trainer.train_step(next(iter(trainer.data_loader)))
-        trainer.evaluate(itertools.islice(valid_data_loader, 1))
-        path = Path(folder) / "checkpoint.pth"
-        save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
-        trainer.load_state_dict(load_checkpoint(path))
-    notes += ["Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written."]
-    print(printable("\n".join(notes)))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ class BaseTrainer(ABC):
         config: dict[str, Any] | None = None,
     ):
         self.model = model
+        self.device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
         self.optimizer: Any = optimizer  # None, if it shall only evaluate
         self.lr_scheduler = lr_scheduler
         self.epochs = epochs
@@ -199,9 +200,9 @@ class BaseTrainer(ABC):
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
         progress: dict[str, Any] = {name: state[name] for name in self.saved_numbers}
         for name, value in progress.items():
-            is_count = type(value) is int and int(name == "part_size") <= value < 2**53
-            is_none = value is None and name in ("best", "part_size")
-            if not (is_count or is_none or (name == "best" and math.isfinite(value))):
+            is_count = type(value) is int and 0 <= value < 2**53
+            is_number = value is None or (type(value) is float and math.isfinite(value))
+            if not is_count and (isinstance(vars(self)[name], int) or not is_number):
                 raise ValueError(f"{name} is {value}")
         load_states(self._parts(), state)
         vars(self).update(progress)

@@ -56,10 +56,7 @@ class RunLog(AbstractContextManager["RunLog"]):
             text = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
             best = "  best" if is_best else ""
             logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, text, seconds, best)
-            for name, value in (numbers | {"seconds": seconds}).items():
-                metric = name.removeprefix("val_")
-                part = "" if name in ("lr", "seconds") else "/train" if metric == name else "/valid"
-                self._writer.add_scalar(metric + part, value, step)
+            self._writer.add_record(numbers | {"seconds": seconds}, step)
 
     def flush(self) -> None:
         """Hand all lines to the operating system. Raises OSError if the disk is full; they are kept then."""

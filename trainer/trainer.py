@@ -67,7 +67,6 @@ class Trainer(BaseTrainer):
         self.metrics = list(metrics)
         self.data_loader: Any = data_loader  # None, if it shall only evaluate
         self.valid_data_loader: Any = valid_data_loader
-        self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self._check_loaders()
 
         self.accumulate = accumulate

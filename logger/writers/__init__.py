@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from logger.writers.tensorboard import TensorBoardWriter
 
+__all__ = ["Writer", "Writers"]
+
 
 class Writer(Protocol):
     """What a writer does. The names and arguments are those of torch.utils.tensorboard.SummaryWriter."""
@@ -50,6 +52,13 @@ class Writers:
         """Draw a number, such as `add_scalar("noise", 0.1)`."""
         for writer in self._writers:
             writer.add_scalar(tag, value, self._step() if step is None else step)
+
+    def add_record(self, record: dict[str, float], step: int) -> None:
+        """Draw an epoch's numbers; TensorBoard draws loss/train and loss/valid side by side."""
+        for name, value in record.items():
+            metric = name.removeprefix("val_")
+            part = "" if name in ("lr", "seconds") else "/train" if metric == name else "/valid"
+            self.add_scalar(metric + part, value, step)
 
     def add_image(self, tag: str, image: Any, step: int | None = None) -> None:
         """Draw an image: a tensor or array (channels, height, width), bytes or floats in [0, 1]."""

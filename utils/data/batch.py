@@ -53,7 +53,7 @@ def split_batch(batch: Any, part_size: int | None) -> Iterator[tuple[Any, float]
     A tensor of another length, and what is no tensor, is in every part.
     """
     n_all = n_samples(batch)
-    n_parts = 1 if part_size is None else math.ceil(n_all / part_size)
+    n_parts = math.ceil(n_all / (part_size or n_all))
     for i in range(n_parts):
         part = slice(i * n_all // n_parts, (i + 1) * n_all // n_parts)
         samples = map_tensors(lambda t, part=part: t[part] if t.shape[:1] == (n_all,) else t, batch)
