@@ -108,9 +108,9 @@ CONFIG = {
     "a value of 900 kB": ("arch.args", {"sizes": [64, 10, 10], "activation": "x" * 900_000}, "arch: activation"),
     "a key of 900 kB": ("x" * 900_000, 1, "unknown key"),
     "a key that steers the terminal": ("\x1b[2J\x9b\u202e\nerror: all is well", 1, r"\x1b[2J\x9b\u202e\nerror"),
-    "10,000 unknown keys": ("arch.args", {f"k{i}": 1 for i in range(10_000)}, "more"),
+    "10,000 unknown keys": ("arch.args", {f"k{i}": 1 for i in range(10_000)}, "has 10000 faults"),
     "60,000 metrics": ("metrics", ["accuracy"] * 60_000, "two columns of the log have one name"),
-    "10,000 unknown metrics": ("metrics", [f"m{i}" for i in range(10_000)], "more"),
+    "10,000 unknown metrics": ("metrics", [f"m{i}" for i in range(10_000)], "has 10000 faults"),
     "deep nesting": ("arch.args.sizes", DEEP, UNSAFE),
     "very deep nesting": ("arch.args.sizes", VERY_DEEP, UNSAFE),
     "NaN": ("optimizer.args.lr", math.nan, "not a finite number"),
@@ -558,7 +558,7 @@ for name in ("train.log", "metrics.jsonl", "config.json", "environment.json", "t
     add(f"{name} leads to what is not there", link(name, "../outside/x"), "is a link", both=False)
 add("train.log leads in a circle", link("train.log", "train.log"), "is a link", both=False)
 add("tensorboard leads to a folder", link("tensorboard", "../outside"), "is a link", both=False)
-add("test_metrics.json leads outside", link("test_metrics.json", "../outside/canary"), None)
+add("test_metrics.json leads outside", link("test_metrics.json", "../outside/canary"), "is a link", both=False)
 
 
 def linked_checkpoint(run_dir: Path, checkpoint: dict) -> None:
@@ -586,14 +586,14 @@ def written(name: str, content: str | bytes) -> Callable[[Path, dict], None]:
     return lambda run_dir, checkpoint: (run_dir / name).write_bytes(content) and None
 
 
-add("checkpoint-last.pth leads outside", linked_checkpoint, None)
+add("checkpoint-last.pth leads outside", linked_checkpoint, "is a link", both=False)
 add("checkpoint-last.pth leads in a circle", link(LAST, LAST), "no such checkpoint")
 add("checkpoint-last.pth leads to endless zeros", link(LAST, "/dev/zero"), "no such checkpoint")
 add("checkpoint-last.pth is a pipe", pipe(LAST), "no such checkpoint")
-add("temporary files lead outside", temporary_links, None)
-add("train.log is a pipe", pipe("train.log"), "not the kind of file", both=False)
-add("metrics.jsonl is a pipe", pipe("metrics.jsonl"), "not the kind of file", both=False)
-add("environment.json is a pipe", pipe("environment.json"), "not the kind of file", both=False)
+add("temporary files lead outside", temporary_links, "is a link", both=False)
+add("train.log is a pipe", pipe("train.log"), "is a link, or no file", both=False)
+add("metrics.jsonl is a pipe", pipe("metrics.jsonl"), "is a link, or no file", both=False)
+add("environment.json is a pipe", pipe("environment.json"), "is a link, or no file", both=False)
 for name, content in {
     "a list": "[]",
     "a number": "5",
