@@ -108,7 +108,7 @@ CONFIG = {
     "a value of 900 kB": ("arch.args", {"sizes": [64, 10, 10], "activation": "x" * 900_000}, "arch: activation"),
     "a key of 900 kB": ("x" * 900_000, 1, "unknown key"),
     "a key that steers the terminal": ("\x1b[2J\x9b\u202e\nerror: all is well", 1, r"\x1b[2J\x9b\u202e\nerror"),
-    "10,000 unknown keys": ("arch.args", {f"k{i}": 1 for i in range(10_000)}, "has 10000 faults"),
+    "10,000 unknown keys": ("arch.args", {f"k{i}": 1 for i in range(10_000)}, "has 10001 faults"),
     "60,000 metrics": ("metrics", ["accuracy"] * 60_000, "two columns of the log have one name"),
     "10,000 unknown metrics": ("metrics", [f"m{i}" for i in range(10_000)], "has 10000 faults"),
     "deep nesting": ("arch.args.sizes", DEEP, UNSAFE),
