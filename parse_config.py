@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,9 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
         add("--run-id", metavar="ID", help="the run folder's name (default: the time); with -r: go on in a new folder")
         add("--check", action="store_true", help="try everything on one batch, write nothing, and stop")
     args = parser.parse_args(argv)
+    if not (args.config or args.resume):
+        parser.error("say what to train: -c config.json, or -r CHECKPOINT to go on with a run")
     if train:
-        if not (args.config or args.resume):
-            parser.error("say what to train: -c config.json, or -r CHECKPOINT to go on with a run")
         if args.run_id is not None and not accepts(TOP["name"].annotation, args.run_id)[0]:
             parser.error(f"--run-id {args.run_id!r} is not a folder's name: no slash, no leading dot")
         shortcuts = {"optimizer.args.lr": args.lr, "data_loader.args.batch_size": args.bs}
@@ -42,16 +41,18 @@ def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
 class ConfigParser:
     """A checked config, and the objects it names. Raises ConfigError with every fault at once.
 
-    where: what to call the config in an error.
-    trusted: False for a config out of a checkpoint, which may be a stranger's: it downloads nothing, compiles nothing
-        and asks for no more threads than there are cores. `notes` has a line for each change.
+    trusted: False for a config out of a checkpoint, which may be a stranger's: it downloads and compiles nothing.
     settings: "KEY=VALUE" each; they win over the config, whether it is trusted or not.
     """
 
     def __init__(self, config: dict, where: str = "config", trusted: bool = True, settings: Iterable[str] = ()):
         config = as_json(config, where)
         self.trusted = trusted
-        self.notes: list[str] = [] if trusted else _restrict(config)
+        self.notes: list[str] = []  # what was changed
+        trainer = config.get("trainer")
+        if not trusted and isinstance(trainer, dict) and trainer.get("compile"):
+            trainer["compile"] = False
+            self.notes.append("trainer.compile is off: it runs a compiler; name your own config with -c")
         apply_settings(config, settings)
         self.config = checked(config, where)
         self.args = argparse.Namespace(resume=None, run_id=None, device=None)
@@ -62,15 +63,14 @@ class ConfigParser:
     def from_args(cls, command: str, argv: list[str] | None = None) -> "ConfigParser":
         """Read the command line of `command` ("train" or "test"), then the config it names."""
         args = parse_args(command, argv)
-        resume: Any = None
-        checkpoint: Any = None
+        resume = checkpoint = None
         if args.resume:
             from utils.checkpoint import open_checkpoint  # imports torch
 
             resume, checkpoint = open_checkpoint(args.resume, prefer_best=command == "test")
         if command == "train" and args.run_id and not args.config:  # a stranger's config does not say where that goes
             args.set.insert(0, "trainer.save_dir=saved/")
-        config = read_json(args.config) if args.config else checkpoint["config"]
+        config = checkpoint["config"] if checkpoint and not args.config else read_json(args.config)
         parser = cls(config, str(args.config or resume), trusted=args.config is not None, settings=args.set)
         parser.args, parser.resume, parser.checkpoint = args, resume, checkpoint
         return parser
@@ -103,13 +103,16 @@ class ConfigParser:
             raise ConfigError("data_loader.type", ["hand `training` on: super().__init__(..., training=training)"])
         return loader
 
-    def init_ftn(self, key: str) -> Callable:
-        """The function that `loss` names, with the config's arguments filled in."""
-        return _function(key, self.config[key])
+    def init_ftn(self, key: str, entry: Any = None) -> Callable:
+        """The function that `loss`, or one entry of a list, names, with the config's arguments filled in."""
+        entry = entry or self.config[key]
+        entry = {"type": entry} if isinstance(entry, str) else entry
+        function = definitions(OBJECTS[key].package)[entry["type"]].load()
+        arguments = entry.get("args")
+        return functools.update_wrapper(functools.partial(function, **arguments), function) if arguments else function
 
     def init_metrics(self) -> list[Callable]:
-        """The functions that `metrics` names, with the config's arguments filled in."""
-        return [_function("metrics", entry) for entry in self.config["metrics"]]
+        return [self.init_ftn("metrics", entry) for entry in self.config["metrics"]]
 
     def init_trainer(self, *args: Any, **kwargs: Any) -> Any:
         """The trainer that `trainer.type` names; the section's keys are its options, if it takes them."""
@@ -129,32 +132,11 @@ class ConfigParser:
         return model.eval()
 
 
-def _restrict(config: dict[str, Any]) -> list[str]:
-    """Switch off what a config may not do that is not the person's own. Returns a line for each change."""
-    notes, trainer, n_cores = [], config.get("trainer"), os.cpu_count() or 1
-    if isinstance(trainer, dict) and trainer.get("compile"):
-        trainer["compile"] = False
-        notes.append("trainer.compile is off: it runs a compiler; name your own config with -c")
-    if type(config.get("threads")) is int and config["threads"] > n_cores:
-        config["threads"] = n_cores
-        notes.append(f"threads is {n_cores}: this machine has no more CPU cores")
-    return notes
-
-
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call a constructor; what it raises because of the config's arguments becomes a ConfigError."""
     try:
         return build(*args, **kwargs)
-    except (ValueError, OSError) as error:
-        raise ConfigError(key, [str(error)]) from error
     except Exception as error:  # torch's optimizers and schedulers raise anything; RuntimeError: no such tensor
-        if key in ("optimizer", "lr_scheduler") or isinstance(error, RuntimeError | MemoryError):
-            raise ConfigError(key, [f"{type(error).__name__}: {error}"]) from error
+        if key in ("optimizer", "lr_scheduler") or isinstance(error, ValueError | OSError | RuntimeError | MemoryError):
+            raise ConfigError(key, [str(error) or type(error).__name__]) from error
         raise
-
-
-def _function(key: str, entry: str | dict[str, Any]) -> Callable:
-    entry = {"type": entry} if isinstance(entry, str) else entry
-    function = definitions(OBJECTS[key].package)[entry["type"]].load()
-    arguments = entry.get("args")
-    return functools.update_wrapper(functools.partial(function, **arguments), function) if arguments else function

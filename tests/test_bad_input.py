@@ -67,7 +67,7 @@ SETTINGS = {
     "what a config cannot describe": (["optimizer.type=LBFGS"], ['"LBFGS" is no Optimizer that a config can name']),
     "a column of the log": (['metrics=["loss"]'], ["metrics.0.type: ", "is no function"]),
     "the test split for training": (["data_loader.args.training=false"], ["training: unknown argument"]),
-    "too many threads": (["threads=100000"], ["threads: 100000 is not an integer >= 1 and <= ", "(CPU cores) or null"]),
+    "no threads": (["threads=0"], ["threads: 0 is not an integer >= 1 or null"]),
     "a scheduler without its monitor": (['lr_scheduler={"type": "ReduceLROnPlateau"}', "trainer.monitor=off"],
                                         ["ReduceLROnPlateau judges whole epochs by a monitor of its mode"]),
     "a home of nobody": (["trainer.save_dir=~nosuchuser/saved"], ['"~nosuchuser/saved" is not the path of a folder']),

@@ -1,6 +1,5 @@
 import copy
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -315,19 +314,6 @@ def test_a_config_that_is_not_trusted_compiles_nothing_unless_told_to():
     assert strange.notes == ["trainer.compile is off: it runs a compiler; name your own config with -c"]
     told = ConfigParser(changed("trainer.compile=true"), trusted=False, settings=["trainer.compile=true"])
     assert told["trainer"]["compile"] is True
-
-
-def test_more_threads_than_cores_are_a_fault_but_not_of_a_checkpoint_from_a_bigger_machine():
-    n_cores = os.cpu_count()
-    with pytest.raises(
-        ConfigError, match=rf"threads: {n_cores + 1} is not an integer >= 1 and <= {n_cores} \(CPU cores\)"
-    ):
-        ConfigParser(changed(f"threads={n_cores + 1}"))
-    config = ConfigParser(changed(f"threads={n_cores + 1}"), trusted=False)
-    assert config["threads"] == n_cores
-    assert config.notes == [f"threads is {n_cores}: this machine has no more CPU cores"]
-    with pytest.raises(ConfigError):
-        ConfigParser(CONFIG, trusted=False, settings=[f"threads={n_cores + 1}"])
 
 
 def test_a_trained_model_is_built_and_loaded():

@@ -37,6 +37,9 @@ def set_threads(wanted: int | None, model: nn.Module, batch_size: int | None) ->
     on_sequences = any(isinstance(m, nn.RNNBase | nn.MultiheadAttention | nn.Embedding) for m in model.modules())
     on_images = any(weight.dim() > 2 for weight in model.parameters())
     if wanted is not None:
-        torch.set_num_threads(min(wanted, os.cpu_count() or wanted))
+        n_cores = os.cpu_count() or wanted
+        if wanted > n_cores:
+            logger.warning("threads is %d: this machine has no more CPU cores.", n_cores)
+        torch.set_num_threads(min(wanted, n_cores))
     elif n_multiplications < 20_000_000 and not on_sequences and not on_images:  # those use each weight many times
         torch.set_num_threads(1)

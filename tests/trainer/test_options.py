@@ -584,11 +584,12 @@ def test_a_small_network_on_vectors_gets_one_thread(model, batch_size, n_threads
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_threads_that_are_named_are_used_as_far_as_there_are_cores():
+def test_threads_that_are_named_are_used_as_far_as_there_are_cores(caplog):
     set_threads(1, nn.Conv2d(3, 32, 3), 64)
     assert torch.get_num_threads() == 1
     set_threads(1000, nn.Linear(1, 1), 1)
     assert torch.get_num_threads() == os.cpu_count()
+    assert "this machine has no more CPU cores" in caplog.text
 
 
 def test_a_number_of_parts_that_is_given_on_resume_wins(tmp_path):
@@ -693,13 +694,10 @@ class CountingTrainer(BaseTrainer):
 def test_a_trainer_of_ones_own_from_the_base_is_handed_only_what_it_knows(tmp_path, monkeypatch):
     from utils.config import catalog
 
-    path = tmp_path / "counting.py"
-    path.write_text(OWN_TRAINER)
-    files = catalog._files("trainer") | {"counting": path}
-    monkeypatch.setattr(catalog, "_files", lambda package, real=catalog._files: files if package == "trainer"
-                        else real(package))  # fmt: skip
+    (tmp_path / "counting").mkdir()
+    (tmp_path / "counting" / "trainer.py").write_text(OWN_TRAINER)
     monkeypatch.syspath_prepend(tmp_path)
-    catalog.definitions.cache_clear()
+    catalog.definitions("trainer")["CountingTrainer"] = catalog.definitions("counting")["CountingTrainer"]
     try:
         with pytest.raises(ConfigError, match=r"trainer\.amp: unknown option of CountingTrainer"):
             ConfigParser(config_with(type="CountingTrainer", amp="bf16"))

@@ -1,7 +1,6 @@
 """Find classes and functions by name, and read their parameters, without importing the code that defines them.
 
-Importing torch takes over a second, and importing what a stranger's config names would run it. So the source is read,
-and only the file that defines a right name is imported.
+Importing torch takes over a second, and importing what a stranger's config names would run it. So source is read.
 """
 
 import ast
@@ -66,33 +65,35 @@ class Definition:
             function = next((method for method in methods if method.name == "__init__"), None)
         if function is None:
             return self.parent.parameters if self.parent else ({}, self.package != "base")
-        own = _parameters(function.args)
+        arguments = function.args
+        positional = arguments.posonlyargs + arguments.args
+        defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults + arguments.kw_defaults
+        own = {}
+        for argument, node in zip(positional + arguments.kwonlyargs, defaults, strict=True):
+            annotation = "Any" if argument.annotation is None else ast.unparse(argument.annotation)
+            default = REQUIRED if node is None else node.value if isinstance(node, ast.Constant) else ...
+            own[argument.arg] = Parameter(annotation, default)
+        own.pop("self", None)
         calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
         call = next((node for node in calls if ast.unparse(node.func) == "super().__init__"), None)
-        if function.args.kwarg is None or self.parent is None or call is None:
-            return own, function.args.kwarg is not None
+        if arguments.kwarg is None or self.parent is None or call is None:
+            return own, arguments.kwarg is not None
         inherited, is_open = self.parent.parameters
         given = {keyword.arg for keyword in call.keywords} | {*list(inherited)[: len(call.args)], *own}
         return own | {name: inherited[name] for name in inherited if name not in given}, is_open
 
 
-def _parameters(arguments: ast.arguments) -> dict[str, Parameter]:
-    positional = arguments.posonlyargs + arguments.args
-    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults + arguments.kw_defaults
-    found = {}
-    for argument, node in zip(positional + arguments.kwonlyargs, defaults, strict=True):
-        annotation = "Any" if argument.annotation is None else ast.unparse(argument.annotation)
-        default = REQUIRED if node is None else node.value if isinstance(node, ast.Constant) else ...
-        found[argument.arg] = Parameter(annotation, default)
-    found.pop("self", None)
-    return found
-
-
 @cache
 def definitions(package: str) -> dict[str, Definition]:
-    """Every public class and function at the top level of a package's files, or of one module, by name."""
+    """The public classes and functions of a package's files (also in its folders), or of one module, by name."""
+    folder = package.replace(".", "/")
+    places = (PROJECT, *map(Path, sys.path))  # the project, or where libraries are installed
+    root = next(place for place in places if (place / folder).is_dir() or (place / f"{folder}.py").is_file())
     found: dict[str, Definition] = {}
-    for module, path in _files(package).items():
+    for path in sorted((root / folder).rglob("*.py")) or [root / f"{folder}.py"]:
+        module = ".".join(path.relative_to(root).with_suffix("").parts)
+        if ".." in module or path.name == "__init__.py":  # in a hidden folder, or imports of the rest
+            continue
         try:
             nodes = ast.parse(path.read_bytes()).body
         except SyntaxError as error:
@@ -101,14 +102,3 @@ def definitions(package: str) -> dict[str, Definition]:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
                 found[node.name] = Definition(node, package, module, path, also_in=found.get(node.name))
     return found
-
-
-def _files(package: str) -> dict[str, Path]:
-    """The source files of a package and of the folders in it (not hidden ones), or of one module, by module."""
-    folders = package.split(".")
-    places = (PROJECT, *map(Path, sys.path))  # the project, or where libraries are installed
-    root = next(place for place in places if (place / folders[0]).is_dir())
-    place = root.joinpath(*folders)
-    paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-    found = {".".join(path.relative_to(root).with_suffix("").parts): path for path in paths}
-    return {module: path for module, path in found.items() if ".." not in module and ".__init__" not in module}

@@ -45,7 +45,12 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     entries["trainer"] = {key: trainer[key] for key in ENTRY_KEYS}  # its other keys are options
     for path, entry in entries.items():
         faults += _check_entry(path, entry, OBJECTS[path.partition(".")[0]])
-    faults += _check_monitor(trainer, metrics)
+    names = [str(metric["type"] if isinstance(metric, dict) and "type" in metric else metric) for metric in metrics]
+    logged = [prefix + name for prefix in ("", "val_") for name in ("loss", *names)]
+    monitor = str(trainer.get("monitor")).partition(" ")[2]
+    if monitor and monitor not in logged and trainer["type"] == "Trainer":  # one of one's own may log other numbers
+        what = f"is not logged{did_you_mean(monitor, logged)}; logged are {', '.join(logged)}"
+        faults.append(f"trainer.monitor: {_show(monitor)} {what}")
     if faults:
         raise ConfigError(where, faults)
     return config
@@ -97,28 +102,13 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     return _check_keys(f"{path}.args.", arguments, accepted, f"argument of {name}")
 
 
-def _check_monitor(trainer: dict[str, Any], metrics: list[Any]) -> list[str]:
-    """What is monitored must be logged. A trainer of one's own may log other numbers."""
-    names = [str(metric["type"] if isinstance(metric, dict) and "type" in metric else metric) for metric in metrics]
-    logged = [prefix + name for prefix in ("", "val_") for name in ("loss", *names)]
-    match trainer["type"], str(trainer.get("monitor")).split():
-        case "Trainer", ["min" | "max", name] if name not in logged:
-            what = f"is not logged{did_you_mean(name, logged)}; logged are {', '.join(logged)}"
-            return [f"trainer.monitor: {_show(name)} {what}"]
-    return []
-
-
 def _show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def accepts(annotation: str | ast.expr, value: Any) -> tuple[bool, str]:
-    """Whether a JSON value fits an annotation, read as source text, and what would fit, in words.
-
-    Annotated[int, ">= 1"] | None                   an integer >= 1 or null
-    Annotated[str, "a code", "like [A-Z]{3}"]       a code
-    """
+    """Whether a JSON value fits an annotation's source text, and what would: `int | None` is "an integer or null"."""
     match ast.parse(annotation, mode="eval").body if isinstance(annotation, str) else annotation:
         case ast.BinOp(left=left, right=right):
             (fits_left, left_words), (fits_right, right_words) = accepts(left, value), accepts(right, value)
@@ -142,8 +132,8 @@ def accepts(annotation: str | ast.expr, value: Any) -> tuple[bool, str]:
 
 
 def _is_within(value: Any, bound: str) -> bool:
-    """Whether a bound such as ">= 1" holds; other words, as in "<= 8 (CPU cores)", are for the reader."""
+    """Whether a bound such as ">= 1" or "like [A-Z]+" holds; other words are for the reader."""
     sign, _, rest = bound.partition(" ")
     if sign == "like":
         return value.isprintable() and re.fullmatch(rest, value) is not None
-    return sign not in _COMPARE or _COMPARE[sign](value, float(rest.split()[0]))
+    return sign not in _COMPARE or _COMPARE[sign](value, float(rest))

@@ -1,7 +1,5 @@
 """What a config may hold: every key, what it accepts, and its default. The trainer's own options stand in its code."""
 
-import os
-
 from utils.config.catalog import REQUIRED, Parameter, definitions
 
 ENTRY = """Annotated[dict, '{"type": ..., "args": {...}}']"""
@@ -22,7 +20,7 @@ OBJECTS = {
 TOP: dict[str, Parameter] = {
     "name": Parameter(FOLDER),
     "n_gpu": Parameter("Annotated[int, '>= 0']", 1),
-    "threads": Parameter(f"Annotated[int, '>= 1', '<= {os.cpu_count()} (CPU cores)'] | None", None),
+    "threads": Parameter(f"{COUNT} | None", None),
     "seed": Parameter(f"Annotated[int, '>= 0', '<= {2**32 - 1}']", 123),
     **OBJECTS,
 }
