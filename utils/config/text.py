@@ -87,7 +87,16 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
         *parents, last = path.split(".")
         place: Any = config
         for key in parents:  # a mistyped one is made here, and is an unknown key when the config is checked
-            place = place.setdefault(key, {}) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
+            place = _step(place, key)
+        if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+            place[int(last)] = value
+        elif isinstance(place, dict):
+            place[last] = value
+        else:
             raise ConfigError("-s", [f"{path}: there is no object that could hold {last!r}"])
-        place[last] = value
+
+
+def _step(place: Any, key: str) -> Any:
+    if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
+        return place[int(key)]
+    return place.setdefault(key, {}) if isinstance(place, dict) else None
