@@ -6,7 +6,6 @@ from pathlib import Path
 
 from utils.errors import printable
 
-LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -23,7 +22,7 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     verbosity: 0 shows warnings, 1 also a line per epoch, 2 everything, such as the model. The file gets everything.
     """
     terminal = logging.StreamHandler(sys.stdout)
-    terminal.setLevel(LEVELS[verbosity])
+    terminal.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[verbosity])
     terminal.setFormatter(Printable("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log_file is not None:

@@ -15,9 +15,8 @@ from typing import IO, Any
 
 from logger.run_log import lines_to_keep
 from utils.errors import UserError
-from utils.files import remove_temporary_files, write_json
+from utils.files import write_json
 
-PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torchvision", "numpy", "pandas", "scikit-learn", "tensorboard")
 logger = logging.getLogger(__name__)
 _made: set[Path] = set()  # by this very process
@@ -34,8 +33,7 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
             break
         except OSError as error:
             if not run_dir.exists():
-                fault = f"cannot make a folder in {run_dir.parent}: {error.strerror}"
-                raise UserError(f"trainer.save_dir: {fault}") from None
+                raise UserError(f"trainer.save_dir: cannot make a folder in {save_dir}: {error.strerror}") from None
             if run_id is not None:
                 raise UserError(f"{run_dir} exists; go on with it by -r, delete it, or name another") from None
         number += 1
@@ -55,8 +53,7 @@ def remove_run_dir(run_dir: Path) -> None:
 def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
     """Lock the folder of a run that goes on, clear up after a kill, and return it.
 
-    Raises UserError, with nothing changed, if it is not the checkpoint's folder, if its log is damaged, if another
-    process trains there, or if a link could lead what is written into any other file.
+    Raises UserError, with nothing changed, where this could harm the run or, through a link, any other file.
     """
     for path in run_dir.iterdir():
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -68,7 +65,8 @@ def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
         raise UserError(f"{metrics} is missing; put it back, or go on in a new folder with --run-id NAME")
     lines_to_keep(metrics, checkpoint["epoch"])
     _lock(run_dir)
-    remove_temporary_files(run_dir)
+    for path in run_dir.glob(".*.tmp"):  # of `write_atomically`
+        path.unlink(missing_ok=True)
     return run_dir
 
 
@@ -107,8 +105,9 @@ def record_environment(run_dir: Path, device: str) -> None:
         | {"torch": torch.__version__},  # with the build's tag
     }
     before = _read_environment(run_dir)
-    again = {"resumed": [*before["resumed"], now]} if before else {}
-    write_json({"run": uuid.uuid4().hex} | now | before | again, run_dir / "environment.json")
+    if before:
+        before["resumed"].append(now)
+    write_json(before or {"run": uuid.uuid4().hex} | now, run_dir / "environment.json")
 
 
 def run_mark(run_dir: Path) -> str | None:
@@ -129,7 +128,7 @@ def _read_environment(run_dir: Path) -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """The project's commit, with -dirty behind it if there are changes."""
-    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):

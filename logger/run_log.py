@@ -54,8 +54,7 @@ class RunLog(AbstractContextManager["RunLog"]):
         if epoch % math.ceil(self._epochs / MAX_POINTS) == 0 or epoch in (1, self._epochs):
             numbers = {name: value for name, value in record.items() if name not in ("epoch", "step", "seconds")}
             text = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            best = "  best" if is_best else ""
-            logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, text, seconds, best)
+            logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, text, seconds, "  best" if is_best else "")
             self._writer.add_record(numbers | {"seconds": seconds}, step)
 
     def flush(self) -> None:
@@ -67,7 +66,7 @@ class RunLog(AbstractContextManager["RunLog"]):
 
 def read_metrics(run_dir: Path) -> list[Record]:
     """The records of metrics.jsonl."""
-    return [json.loads(line) for line in _lines(run_dir / "metrics.jsonl")]
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_bytes().split(b"\n") if line.strip()]
 
 
 def lines_to_keep(path: Path, last_epoch: int) -> bytes:
@@ -75,7 +74,8 @@ def lines_to_keep(path: Path, last_epoch: int) -> bytes:
 
     Raises UserError where a line before them is damaged or missing, so that no log is ever lost by a resume.
     """
-    lines, kept, epoch = _lines(path), [], last_epoch
+    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    kept, epoch = [], last_epoch
     for number, line in enumerate(lines, start=1):
         try:
             if json.loads(line)["epoch"] > last_epoch:
@@ -88,7 +88,3 @@ def lines_to_keep(path: Path, last_epoch: int) -> bytes:
     if epoch != last_epoch:
         raise UserError(f"{path} ends with epoch {epoch}, the checkpoint is of epoch {last_epoch}: lines are missing")
     return b"".join(kept)
-
-
-def _lines(path: Path) -> list[bytes]:
-    return [line for line in path.read_bytes().split(b"\n") if line.strip()]

@@ -28,12 +28,6 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         os.close(folder)
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what processes that were killed in `write_atomically` have left."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
-
-
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write indented JSON. What is no UTF-8, as a path on the command line may be, becomes JSON's own escape."""
     text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"

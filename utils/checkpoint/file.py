@@ -21,7 +21,7 @@ OPTIONAL = {"epoch": 0, "step": 0, "ema": {}}  # a checkpoint to test from needs
 BEST, LAST = "model_best.pth", "checkpoint-last.pth"
 MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
 MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
-MARKED_AS_FOLDER = 0x10  # the bit of a zip record by which torch's reader takes it for one
+MARKED_AS_FOLDER = 0x10  # in a zip record; torch would not read its tensor
 
 logger = logging.getLogger(__name__)
 
@@ -97,12 +97,10 @@ def _check_archive(path: Path) -> None:
     """Raise an error unless a file is an intact zip archive, uncompressed, as torch.save writes it."""
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
-        if all(record.header_offset for record in records):  # torch goes by what stands at the file's beginning
-            raise ValueError("it does not begin as a zip archive")
-        if sum(record.file_size for record in records) > path.stat().st_size:
-            raise ValueError("its records are larger than the file")  # a bomb
-        if any(record.external_attr & MARKED_AS_FOLDER for record in records):  # torch would not read its tensor
-            raise ValueError("a record is marked as a folder")
+        is_at_start = any(record.header_offset == 0 for record in records)  # torch goes by how a file begins
+        is_bomb = sum(record.file_size for record in records) > path.stat().st_size
+        if not is_at_start or is_bomb or any(record.external_attr & MARKED_AS_FOLDER for record in records):
+            raise ValueError("torch.save writes no such archive")
         damaged = archive.testzip()
         if damaged:
             raise ValueError(f"the checksum of {damaged} does not match")

@@ -1,12 +1,4 @@
-"""Who wins when a run is resumed with a changed config: the person who changed it.
-
-1. The run stays in its folder, whatever `name` and `save_dir` say now.
-2. A changed learning rate, schedule or optimizer counts as if it had been so from the start. An optimizer of another
-   type, or with arguments that change what it remembers of each weight, starts afresh.
-3. Changed data, loss, metrics or seed: an epoch that was interrupted starts anew. What was the best no longer counts if
-   the monitored number is another one now.
-4. Everything else is the new value, from here on.
-"""
+"""Who wins when a run is resumed with a changed config: the person who changed it (rules: docs/reliability.md)."""
 
 import json
 from typing import Any
@@ -53,14 +45,12 @@ def take_over_changes(checkpoint: State, config: State, fresh: State) -> tuple[S
     if changes_schedule(then, config):
         afresh = [key for key in changes if key.startswith("optimizer") and key.split(".")[-1] not in FREE]
         notes |= {key: f"{notes[key]}; the optimizer starts afresh" for key in afresh}
-        groups = [dict(group) for group in fresh["optimizer"]["param_groups"]]
-        if is_plateau and NEW_RATE.isdisjoint(changes):  # what it has lowered stays lowered
-            for group, old in zip(groups, checkpoint["optimizer"]["param_groups"], strict=True):
-                group["lr"] = old["lr"]
         remembered = (fresh if afresh else checkpoint)["optimizer"]["state"]
-        state["optimizer"] = {"state": remembered, "param_groups": groups}
-        if not is_plateau or any(key.startswith(("lr_scheduler", "optimizer.args.lr")) for key in changes):
-            state["lr_scheduler"] = fresh["lr_scheduler"]
+        state |= {"optimizer": fresh["optimizer"] | {"state": remembered}, "lr_scheduler": fresh["lr_scheduler"]}
+        if is_plateau and NEW_RATE.isdisjoint(changes):  # what it has lowered stays lowered
+            groups = state["optimizer"]["param_groups"], checkpoint["optimizer"]["param_groups"]
+            for group, old in zip(*groups, strict=True):
+                group["lr"] = old["lr"]
 
     rejudged = [key for key in changes if _changes_monitored(key, then, config)]
     if rejudged:
@@ -81,16 +71,10 @@ def _changes_monitored(key: str, then: State, now: State) -> bool:
     monitor = now.get("trainer", {}).get("monitor", "off")
     name = monitor.rpartition(" ")[2].removeprefix("val_")
     other_loss = key.startswith("loss") and name == "loss"
-    other_metric = key == "metrics" and _metric(then, name) != _metric(now, name)
+    entries = [{repr(entry) for entry in config.get("metrics") or []} for config in (then, now)]
+    other_metric = key == "metrics" and any(repr(name) in entry for entry in entries[0] ^ entries[1])
     other_samples = key.startswith("data_loader") and (BATCHING | HARMLESS).isdisjoint(key.split("."))
     return key == "trainer.monitor" or (monitor != "off" and (other_loss or other_metric or other_samples))
-
-
-def _metric(config: State, name: str) -> list[Any]:
-    """The entries of a metric in a config."""
-    return [
-        entry for entry in config.get("metrics") or [] if name == (entry if isinstance(entry, str) else entry["type"])
-    ]
 
 
 def _table(changes: dict[str, tuple[Any, Any]], notes: dict[str, str]) -> list[str]:

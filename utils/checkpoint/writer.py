@@ -22,20 +22,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
-    """Keeps a run's last and best state on disk; the training waits for a copy of its state, not for the disk.
-
-    run_dir: the run's folder.
-    take_state: makes that copy.
-    weights: names in the state's "model". A state in which one of these is NaN or infinite is not written.
-    before_save: called before a checkpoint is written, for logs that must not be behind it.
-    save_period, save_every_steps, keep_last: see BaseTrainer.
-    """
+    """Keeps a run's last and best state on disk; the training waits for a copy of its state, not for the disk."""
 
     run_dir: Path
-    take_state: Callable[[], State]
-    weights: Set[str] = frozenset()
-    before_save: Callable[[], None] = lambda: None
-    save_period: int = 1
+    take_state: Callable[[], State]  # makes that copy
+    weights: Set[str] = frozenset()  # names in the state's "model"; where one is NaN or infinite, nothing is written
+    before_save: Callable[[], None] = lambda: None  # for logs that must not be behind a checkpoint
+    save_period: int = 1  # this and what follows: see BaseTrainer
     save_every_steps: int = 0
     keep_last: int | None = None
 
