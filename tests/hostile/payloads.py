@@ -129,7 +129,7 @@ CONFIG = {
     "a million workers": ("data_loader.args.num_workers", 10**6, "num_workers"),
     "less than no threads": ("threads", -(10**6), "threads"),
     "a model of 400 TB": ("arch.args.sizes", [64, 10**8, 10**6, 10], "allocate memory"),
-    "a model of 2^80 weights": ("arch.args.sizes", [64, 2**40, 2**40, 10], "RuntimeError"),
+    "a model of 2^80 weights": ("arch.args.sizes", [64, 2**40, 2**40, 10], "allocate"),
     "a layer below zero": ("arch.args.sizes", [64, -5, 10], "sizes"),
     "the code's own argument": ("optimizer.args.params", [], "params: unknown argument"),
     "a private argument": ("arch.args.__class__", "x", "__class__: unknown argument"),
