@@ -9,17 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from base.base_dataset import InMemoryDataset
-from utils.data import (
-    EpochSampler,
-    SeededDataset,
-    WorkerDied,
-    class_numbers,
-    end_workers,
-    hear_of_deaths,
-    leave_signals_to_main,
-    split_indices,
-    to_device,
-)  # fmt: skip
+from utils.data import EpochSampler, SeededDataset, class_numbers, end_workers, hear_of_deaths, split_indices, to_device
 from utils.errors import UserError
 from utils.seed import derive_seed
 
@@ -28,25 +18,20 @@ class BaseDataLoader(DataLoader):
     """A torch DataLoader that splits off validation data and whose order is a pure function of (seed, epoch).
 
     dataset: any map-style dataset; an `InMemoryDataset` is read a batch at a time, without workers.
-    batch_size: samples per batch and process.
-    shuffle: a new order every epoch.
     validation_split: the share (float below 1) or number (int) of samples that `split_validation()` hands out.
     num_workers: processes that read samples; the batches are the same for every number of them.
     stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
     balanced: draw every class equally often, with replacement; needs these too, and `shuffle`.
     len_epoch: batches per epoch; the next epoch goes on where this one ends. None: one round over the samples.
-    drop_last: leave out a last batch that is smaller than the others.
     training: False for the test split: every sample once, in a fixed order, not augmented, whatever the rest says.
     eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
     indices: the samples to use; by default all.
-    collate_fn: makes a batch of a list of samples that are read one by one.
 
-    The seed is torch's when the loader is made.
+    The seed is torch's when the loader is made. The other arguments are those of torch's DataLoader.
     """
 
     batch_size: int
     sampler: EpochSampler
-    samples: Any
 
     def __init__(
         self,
@@ -69,7 +54,7 @@ class BaseDataLoader(DataLoader):
             shuffle, validation_split, drop_last, balanced, len_epoch = False, 0.0, False, False, None
         elif balanced and not shuffle:
             raise ValueError("balanced draws samples at random; it needs shuffle")
-        self.samples = dataset
+        self.samples: Any = dataset
         indices = torch.arange(len(self.samples)) if indices is None else indices
         classes = class_numbers(dataset, "stratify") if stratify else None
         indices, self.valid_indices = split_indices(indices, validation_split, classes)
@@ -88,9 +73,9 @@ class BaseDataLoader(DataLoader):
             sampler=EpochSampler(indices, shuffle, self.seed, (len_epoch or 0) * batch_size, labels),
             num_workers=num_workers,
             drop_last=drop_last,
-            collate_fn=_as_it_is,
+            collate_fn=SeededDataset.collate,
             persistent_workers=num_workers > 0,
-            worker_init_fn=leave_signals_to_main,
+            worker_init_fn=SeededDataset.leave_signals_to_main,
             generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
         )
         self.n_samples = self.sampler.n_samples  # of one round on this process
@@ -116,21 +101,21 @@ class BaseDataLoader(DataLoader):
         options = {"num_workers": self.num_workers, "collate_fn": self.make_batch, "indices": self.valid_indices}
         return BaseDataLoader(self.eval_dataset, self.batch_size, training=False, **options).to(self.device)
 
-    def close(self) -> list[str]:
-        """End the worker processes; the next pass starts new ones. Returns those that had died."""
+    def close(self) -> Exception | None:
+        """End the worker processes; the next pass starts new ones. Returns a WorkerDied if some had died."""
         iterator, self._iterator = self._iterator, None
-        return [] if iterator is None else end_workers(iterator)
+        return None if iterator is None else end_workers(iterator)
 
     def __iter__(self) -> Iterator[Any]:
         return self._batches_in_memory() if self.in_memory else self._batches_by_torch()
 
     def _batches_by_torch(self) -> Iterator[Any]:
         """The batches of samples that are read one by one, with workers or without."""
+        batches = None
         try:
-            with hear_of_deaths():
-                batches = super().__iter__()
             while True:
                 with hear_of_deaths():
+                    batches = super().__iter__() if batches is None else batches
                     batch = next(batches, self)
                 if batch is self:  # the end
                     return
@@ -139,10 +124,7 @@ class BaseDataLoader(DataLoader):
                 yield to_device(batch, self.device)
         except (Exception, KeyboardInterrupt) as error:  # when a loop is left early, the workers serve the next one
             if died := self.close():
-                raise WorkerDied(
-                    f"a worker process of the data loader died ({'; '.join(died)}). Exit code -9 mostly means a full "
-                    "memory, -7 a full /dev/shm. Try fewer workers, or none: data_loader.args.num_workers=0."
-                ) from error
+                raise died from error
             raise
 
     def _batches_in_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -152,18 +134,11 @@ class BaseDataLoader(DataLoader):
             return
         indices, draws = torch.cat([indices for _, indices in rounds]), repeat(None)
         if self.training and dataset.augment is not None:
-            draws = torch.cat([self._draw(number)[indices] for number, indices in rounds])
-            draws = to_device(draws, dataset.data.device).split(self.batch_size)
+            drawn = []  # for each sample, a function of (seed, round, index)
+            for number, drawn_for in rounds:
+                generator = torch.Generator().manual_seed(derive_seed(self.seed, number, 1))
+                drawn.append(torch.rand(len(dataset), dataset.augment.n_draws, generator=generator)[drawn_for])
+            draws = to_device(torch.cat(drawn), dataset.data.device).split(self.batch_size)
         for batch, draw in zip(to_device(indices, dataset.data.device).split(self.batch_size), draws, strict=False):
             if len(batch) == self.batch_size or not self.drop_last:
                 yield to_device(dataset.get_batch(batch, draw), self.device)
-
-    def _draw(self, number: int) -> Tensor:
-        """Random numbers for each sample of the dataset, a function of (seed, round, index): (n_samples, n_draws)."""
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, number, 1))
-        return torch.rand(len(self.samples), self.samples.augment.n_draws, generator=generator)
-
-
-def _as_it_is(batch: Any) -> Any:
-    """The collate_fn that torch is given: a SeededDataset's samples are a batch already."""
-    return batch

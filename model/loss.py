@@ -1,6 +1,4 @@
-"""Losses: functions (output, target) -> 0-d tensor, a mean over the batch. A config names one by `loss`, and may give
-it further arguments: {"type": "cross_entropy", "args": {"label_smoothing": 0.1}}.
-"""
+"""Losses: functions (output, target, ...) -> 0-d tensor, a mean over the batch. A config names one by `loss`."""
 
 import torch
 import torch.nn.functional as F
@@ -26,23 +24,21 @@ def cross_entropy_of_each(output: dict[str, Tensor], target: dict[str, Tensor]) 
 
 def mse_loss(output: Tensor, target: Tensor) -> Tensor:
     """Mean squared error. output and target: (batch, values)."""
-    _require_same_shape(output, target)
-    return F.mse_loss(output, target)
+    return F.mse_loss(*_of_same_shape(output, target))
 
 
 def l1_loss(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error. output and target: (batch, values)."""
-    _require_same_shape(output, target)
-    return F.l1_loss(output, target)
+    return F.l1_loss(*_of_same_shape(output, target))
 
 
 def sse_loss(output: Tensor, target: Tensor) -> Tensor:
     """Sum of squared errors, (batch, values) each. It grows with the batch: for training with the full batch."""
-    _require_same_shape(output, target)
-    return F.mse_loss(output, target, reduction="sum")
+    return F.mse_loss(*_of_same_shape(output, target), reduction="sum")
 
 
-def _require_same_shape(output: Tensor, target: Tensor) -> None:
+def _of_same_shape(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """torch would compare each value of (batch, 1) with each of (batch,), and train to nothing."""
     if output.shape != target.shape:
         raise ValueError("they must have the same shape")
+    return output, target

@@ -1,7 +1,4 @@
-"""Metrics: functions (output, target) -> 0-d tensor, a mean over the batch. A config names them in `metrics`.
-
-A metric that is no mean over samples is marked `@per_epoch` and called once with the whole epoch, on the CPU.
-"""
+"""Metrics: functions (output, target) -> 0-d tensor, a mean over the batch; or, marked `@per_epoch`, of the epoch."""
 
 import torch
 from torch import Tensor

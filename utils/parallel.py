@@ -5,12 +5,10 @@ import torch.distributed as dist
 
 
 def rank() -> int:
-    """This process's number, from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many processes share the run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 

@@ -11,10 +11,7 @@ from torch import Tensor
 
 
 def map_tensors(function: Callable[..., Any], batch: Any, *others: Any) -> Any:
-    """A batch with `function` of each tensor in its place, and of the others' tensors at the same place.
-
-    Containers keep their class, such as a named tuple or Hugging Face's BatchEncoding. What is no tensor stays.
-    """
+    """A batch with `function` of each tensor, and of the others' tensors at its place. Containers keep their class."""
     if isinstance(batch, Tensor):
         return function(batch, *others)
     if isinstance(batch, list | tuple):
@@ -30,9 +27,8 @@ def map_tensors(function: Callable[..., Any], batch: Any, *others: Any) -> Any:
 
 def to_device(batch: Any, device: torch.device) -> Any:
     """A batch with its tensors on a device. A copy to a GPU is from pinned memory: the CPU does not wait for it."""
-    if device.type != "cuda":
-        return map_tensors(lambda tensor: tensor.to(device), batch)
-    return map_tensors(lambda t: (t.pin_memory() if t.is_cpu else t).to(device, non_blocking=True), batch)
+    to_gpu = device.type == "cuda"
+    return map_tensors(lambda t: (t.pin_memory() if to_gpu and t.is_cpu else t).to(device, non_blocking=to_gpu), batch)
 
 
 def to_channels_last(batch: Any) -> Any:
@@ -48,10 +44,7 @@ def n_samples(batch: Any) -> int:
 
 
 def split_batch(batch: Any, part_size: int | None) -> Iterator[tuple[Any, float]]:
-    """A batch in as few parts as have at most so many samples, as equal as can be, each with its share of them.
-
-    A tensor of another length, and what is no tensor, is in every part.
-    """
+    """A batch in parts of at most so many samples, each with its share of them. All else is in every part."""
     n_all = n_samples(batch)
     n_parts = math.ceil(n_all / (part_size or n_all))
     for i in range(n_parts):
@@ -62,6 +55,4 @@ def split_batch(batch: Any, part_size: int | None) -> Iterator[tuple[Any, float]
 
 def cat_batches(batches: list[Any]) -> Any:
     """One batch of several that are nested alike. 0-d tensors become a vector; what is no tensor is the first's."""
-    if len(batches) == 1:
-        return batches[0]
     return map_tensors(lambda *tensors: torch.cat(torch.atleast_1d(tensors)), *batches)

@@ -28,10 +28,7 @@ class SeededDataset(Dataset):
         self.dataset, self.seed, self.collate_fn = dataset, seed, collate_fn
 
     def __getitems__(self, keys: list[tuple[int, int]]) -> Any:
-        """The batch of the samples with these (round, index); torch's DataLoader asks for them all at once.
-
-        Returns a UserError if a file cannot be read or the dataset raises one, for the main process to raise.
-        """
+        """The batch of these (round, index), or a UserError for the main process to raise if one cannot be read."""
         before, samples, which = random_state(), [], ""
         try:
             for number, index in keys:
@@ -51,15 +48,20 @@ class SeededDataset(Dataset):
         finally:
             set_random_state(before)
 
+    @staticmethod
+    def collate(batch: Any) -> Any:
+        """For torch, which would collate what is a batch already."""
+        return batch
+
+    @staticmethod
+    def leave_signals_to_main(worker_id: int) -> None:
+        """Ctrl-C goes to the whole process group, but the main process may need more batches to end a step."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
 
 class WorkerDied(UserError):
     """A worker process of a data loader ended before its work was done."""
-
-
-def leave_signals_to_main(worker_id: int) -> None:
-    """Ctrl-C goes to the whole process group, but the main process may need more batches to come to a step's end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
@@ -79,11 +81,14 @@ def hear_of_deaths() -> Iterator[None]:
         signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
-def end_workers(iterator: Any) -> list[str]:
-    """End the workers of a DataLoader's iterator. Returns those that had died before."""
+def end_workers(iterator: Any) -> WorkerDied | None:
+    """End the workers of a DataLoader's iterator. Returns what to raise if some had died before."""
     workers = iterator._workers
     died = wait([worker.sentinel for worker in workers], timeout=0.1)  # a death takes a moment to be seen
     iterator._shutdown_workers()  # asks, waits five seconds for each, sends SIGTERM
     for worker in workers:
         worker.kill()  # if its dataset ignores that
-    return [f"pid {worker.pid}, exit code {worker.exitcode}" for worker in workers if worker.sentinel in died]
+    dead = [f"pid {worker.pid}, exit code {worker.exitcode}" for worker in workers if worker.sentinel in died]
+    text = (f"a worker process of the data loader died ({'; '.join(dead)}). Exit code -9 mostly means a full memory, "
+            "-7 a full /dev/shm. Try fewer workers, or none: data_loader.args.num_workers=0.")  # fmt: skip
+    return WorkerDied(text) if dead else None

@@ -19,7 +19,6 @@ class EpochSampler(Sampler):
 
     An epoch is one round over the samples or, with `length`, the next so many samples of them. It counts itself up.
 
-    indices: the samples to draw from.
     shuffle: every round in a new order, and every process gets equally many samples (a few are left out).
     length: samples per epoch and process; 0: one round.
     labels: the class of each index; draw every class equally often, with replacement. None: each sample once a round.
@@ -65,10 +64,7 @@ class EpochSampler(Sampler):
 
 
 def split_indices(indices: Tensor, validation_split: float, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Training and validation indices, each sorted. The same arguments always give the same split.
-
-    labels: one class number per sample of the dataset, to keep the classes' proportions in both parts.
-    """
+    """Training and validation indices, sorted, always the same. labels: the dataset's, to keep their proportions."""
     n_valid = validation_split if isinstance(validation_split, int) else int(len(indices) * validation_split)
     if not 0 <= n_valid < len(indices) or validation_split < 0:
         raise ValueError(f"validation_split {validation_split} leaves no training sample of {len(indices)}")

@@ -13,7 +13,6 @@ class Schedule:
     """Steps a scheduler once per epoch or once per step of the optimizer. Each of the two may be None.
 
     warmup_steps: make step k, from 1, of the first so many with k / warmup_steps of the learning rate.
-    n_done: how many steps were made.
     monitor: "min NAME" or "max NAME", which ReduceLROnPlateau follows. Raises ValueError if it cannot.
     """
 
@@ -25,7 +24,6 @@ class Schedule:
         self.warmup_steps = warmup_steps
         self.n_done = n_done
         self.lr = 0.0 if optimizer is None else float(optimizer.param_groups[0]["lr"])  # that of the last step
-        self._full: list[float] = []  # of each group, without the warm-up
         mode, _, self.monitor = monitor.partition(" ")
         self.is_plateau = isinstance(lr_scheduler, ReduceLROnPlateau)
         if per not in ("epoch", "step"):

@@ -11,9 +11,7 @@ from utils.parallel import largest
 class StopSignals:
     """Notes SIGINT and SIGTERM inside a `with` block, in the main thread; a second SIGINT ends the process at once."""
 
-    def __init__(self):
-        self._noted = 0  # the signal's number; 0: none came
-        self._before: dict[int, Any] = {}
+    _noted = 0  # the signal's number; 0: none came
 
     def __enter__(self) -> "StopSignals":
         is_main = threading.current_thread() is threading.main_thread()  # in another Python cannot note them
