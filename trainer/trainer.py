@@ -119,7 +119,7 @@ class Trainer(BaseTrainer):
         if len(results) == 1:
             return results[0]
         losses, outputs, targets = zip(*results, strict=True)
-        return torch.stack(losses).sum(), cat_batches(list(outputs)), cat_batches(list(targets))
+        return torch.stack(losses).sum(), cat_batches(outputs), cat_batches(targets)
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,17 @@ def map_tensors(function: Callable[..., Any], batch: Any, *others: Any) -> Any:
     """A batch with `function` of each tensor, and of the others' tensors at its place. Containers keep their class."""
     if isinstance(batch, Tensor):
         return function(batch, *others)
+    return _map_entries(partial(map_tensors, function), batch, *others)
+
+
+def _map_entries(function: Callable[..., Any], batch: Any, *others: Any) -> Any:
     if isinstance(batch, list | tuple):
-        entries = map(partial(map_tensors, function), batch, *others)
+        entries = map(function, batch, *others)
         return type(batch)(*entries) if hasattr(batch, "_fields") else type(batch)(entries)
     if isinstance(batch, MutableMapping):
         changed = copy.copy(batch)
         for key in batch:
-            changed[key] = map_tensors(function, batch[key], *(other[key] for other in others))
+            changed[key] = function(batch[key], *(other[key] for other in others))
         return changed
     return batch
 
@@ -44,15 +48,32 @@ def n_samples(batch: Any) -> int:
 
 
 def split_batch(batch: Any, part_size: int | None) -> Iterator[tuple[Any, float]]:
-    """A batch in parts of at most so many samples, each with its share of them. All else is in every part."""
+    """A batch in parts of at most so many samples, each with its share of them."""
     n_all = n_samples(batch)
     n_parts = math.ceil(n_all / (part_size or n_all))
     for i in range(n_parts):
         part = slice(i * n_all // n_parts, (i + 1) * n_all // n_parts)
-        samples = map_tensors(lambda t, part=part: t[part] if t.shape[:1] == (n_all,) else t, batch)
-        yield samples, (part.stop - part.start) / n_all
+        yield _samples(batch, part, n_all), (part.stop - part.start) / n_all
 
 
-def cat_batches(batches: list[Any]) -> Any:
-    """One batch of several that are nested alike. 0-d tensors become a vector; what is no tensor is the first's."""
-    return map_tensors(lambda *tensors: torch.cat(torch.atleast_1d(tensors)), *batches)
+def cat_batches(batches: Sequence[Any]) -> Any:
+    """One batch of several that are nested alike. 0-d tensors become a vector."""
+    first, *others = batches
+    if isinstance(first, Tensor):
+        return torch.cat(torch.atleast_1d(list(batches)))
+    if _is_flat(first):
+        return sum(others, first)
+    return _map_entries(lambda *parts: cat_batches(parts), *batches)
+
+
+def _samples(batch: Any, part: slice, n_all: int) -> Any:
+    if isinstance(batch, Tensor) or _is_flat(batch):
+        has_all = batch.shape[:1] == (n_all,) if isinstance(batch, Tensor) else len(batch) == n_all
+        return batch[part] if has_all else batch
+    return _map_entries(lambda entry: _samples(entry, part, n_all), batch)
+
+
+def _is_flat(batch: Any) -> bool:
+    """Whether a list or tuple is one of plain values, such as a file name for each sample."""
+    nested = (Tensor, MutableMapping, list, tuple)
+    return isinstance(batch, list | tuple) and not any(isinstance(entry, nested) for entry in batch)

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -58,6 +59,8 @@ class SeededDataset(Dataset):
         """Ctrl-C goes to the whole process group, but the main process may need more batches to end a step."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getppid() != getattr(parent_process(), "pid", None):
+            os._exit(1)  # the main process has ended before torch in this one looks for it
 
 
 class WorkerDied(UserError):
