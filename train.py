@@ -105,8 +105,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
 
     # ---- model, loss, metrics
     model = config.init_obj("arch").to(device)
-    criterion = config.init_ftn("loss")
-    metrics = config.init_metrics()
+    criterion, metrics = config.init_ftn("loss"), config.init_metrics()
 
     # ---- optimizer, trainer
     optimizer = config.init_optimizer(model)

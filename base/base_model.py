@@ -14,10 +14,7 @@ class BaseModel(nn.Module, ABC):
         """The model's output for a batch of inputs."""
 
     def example_input(self, data: Tensor) -> Tensor:
-        """An input for `forward`, made from a batch of the loader's data: the data. An export needs one.
-
-        Override it where the input is something else, as a generator's noise.
-        """
+        """An input for `forward`, for an export: the data of a batch. Override it where it is something else."""
         return data
 
     def __str__(self) -> str:

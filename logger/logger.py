@@ -17,10 +17,7 @@ class Printable(logging.Formatter):
 
 
 def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
-    """Show log messages on the terminal, and add them with their time to a file if there is one.
-
-    verbosity: 0 shows warnings, 1 also a line per epoch, 2 everything, such as the model. The file gets everything.
-    """
+    """Show messages on the terminal (0: warnings, 1: epochs too, 2: all), and add all to a file if there is one."""
     terminal = logging.StreamHandler(sys.stdout)
     terminal.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[verbosity])
     terminal.setFormatter(Printable("%(message)s"))

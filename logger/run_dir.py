@@ -51,10 +51,7 @@ def remove_run_dir(run_dir: Path) -> None:
 
 
 def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
-    """Lock the folder of a run that goes on, clear up after a kill, and return it.
-
-    Raises UserError, with nothing changed, where this could harm the run or, through a link, any other file.
-    """
+    """Lock and return the folder of a run that goes on. Raises UserError, with nothing changed, if it is not intact."""
     for path in run_dir.iterdir():
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is a link, or no file; remove it to go on")

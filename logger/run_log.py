@@ -70,10 +70,7 @@ def read_metrics(run_dir: Path) -> list[Record]:
 
 
 def lines_to_keep(path: Path, last_epoch: int) -> bytes:
-    """The lines of metrics.jsonl up to `last_epoch`. One that a kill cut off is later than any checkpoint, and goes.
-
-    Raises UserError where a line before them is damaged or missing, so that no log is ever lost by a resume.
-    """
+    """The lines of metrics.jsonl up to `last_epoch`. Raises UserError if one of them is damaged or missing."""
     lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
     kept, epoch = [], last_epoch
     for number, line in enumerate(lines, start=1):

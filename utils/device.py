@@ -29,10 +29,7 @@ def prepare_device(wanted: str | None, n_gpu: int = 1) -> torch.device:
 
 
 def set_threads(wanted: int | None, model: nn.Module, batch_size: int | None) -> None:
-    """Use so many CPU threads, at most one per core. None: 1 for a small network of matrices, where more cost time.
-
-    A rule and no measurement: the number of threads changes how sums are rounded, and so the run's result.
-    """
+    """Use so many CPU threads, at most one per core. None: 1 for a small network of matrices, where more cost time."""
     n_multiplications = (batch_size or 1) * sum(weight.numel() for weight in model.parameters())
     on_sequences = any(isinstance(m, nn.RNNBase | nn.MultiheadAttention | nn.Embedding) for m in model.modules())
     on_images = any(weight.dim() > 2 for weight in model.parameters())

@@ -36,10 +36,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:
-    """Run a command's `main(argv)` and return its exit code: 0 done, 2 a person's fault, 130 SIGINT, 143 SIGTERM.
-
-    Any other exception is a bug and keeps its traceback; with --debug among the arguments the others show theirs too.
-    """
+    """Run a command's `main(argv)` and return its exit code. A bug keeps its traceback; --debug shows all of them."""
     try:
         main(argv)
         if sys.stdout is not None:  # closed, as by `>&-`

@@ -107,10 +107,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _refuse_foreign(content: Any, size: int) -> None:
-    """Raise ValueError for what `snapshot` does not make, and for more than a file of `size` bytes has room for.
-
-    A hostile file can hold one list in the next, twice each time, and one number as a tensor of a terabyte.
-    """
+    """Raise ValueError for what `snapshot` does not make, and for more than a file of `size` bytes has room for."""
     waiting = [(content, 0)]
     while waiting:
         value, depth = waiting.pop()

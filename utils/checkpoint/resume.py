@@ -32,10 +32,7 @@ def changes_schedule(then: State, now: State) -> bool:
 
 
 def take_over_changes(checkpoint: State, config: State, fresh: State) -> tuple[State, list[str]]:
-    """The checkpoint's state, changed to what `config` says now, and the lines of a table of the changes.
-
-    fresh: the state of a trainer made from `config`, its schedule wound forward to the checkpoint's place.
-    """
+    """The checkpoint's state with the changes of `config`, as a `fresh` trainer has them, and the lines of a table."""
     then = checkpoint["config"]
     changes = differences(then, config)
     notes = {key: "the run's folder stays" if key in FIXED else "the new value" for key in changes}

@@ -63,10 +63,7 @@ def _shapes(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def snapshot(value: Any, place: str = "the state") -> Any:
-    """A deep copy of a state on the CPU, which later steps do not change.
-
-    Raises TypeError, naming the place, for what `torch.load(..., weights_only=True)` would refuse to load.
-    """
+    """A deep copy on the CPU. Raises TypeError, naming the place, for what a checkpoint cannot hold."""
     if isinstance(value, Tensor):
         return value.detach().clone() if value.is_cpu else value.detach().cpu()
     if isinstance(value, dict):  # OrderedDict and Counter too; torch's own objects load plain ones as well

@@ -41,10 +41,7 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
         self._has_warned = False  # of weights that are NaN or infinite
 
     def go_back(self) -> None:
-        """Make the state that a run is resumed from its newest one, before the logs forget what came after it.
-
-        Later checkpoints are renamed to abandoned-*.pth. If a kill comes in between, the next resume does the rest.
-        """
+        """Make a resumed state the newest: checkpoints of later steps are renamed to abandoned-*.pth, and not used."""
         state = self.take_state()
         self._write(self.run_dir, state, None)
         future = [path for epoch, path in self._epoch_files() if epoch > state["epoch"]]
@@ -71,10 +68,7 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
                 self._save(state, epoch if is_periodic else None)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
-        """Write what is not on disk yet and wait for it. After an error, only the best state is known to be whole.
-
-        Raises UserError if the disk refuses it. The state is then in the system's temporary folder, if that takes it.
-        """
+        """Write what is not on disk yet; after an error only the best. Raises UserError if the disk refuses it."""
         self._wait()
         self._thread.shutdown()
         state = self.take_state() if error is None or isinstance(error, TrainingInterrupted) else None

@@ -1,7 +1,4 @@
-"""Find classes and functions by name, and read their parameters, without importing the code that defines them.
-
-Importing torch takes over a second, and importing what a stranger's config names would run it. So source is read.
-"""
+"""Find classes and functions by name and read their parameters in the source: to import would run it, and is slow."""
 
 import ast
 import importlib

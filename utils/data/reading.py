@@ -20,10 +20,7 @@ from utils.seed import derive_seed, random_state, set_random_state
 
 
 class SeededDataset(Dataset):
-    """Reads batches of another dataset's samples, and gives every sample random numbers of its own.
-
-    They are drawn from (seed, round, index), whoever reads it; those of `collate_fn` follow the last sample's.
-    """
+    """Reads batches of another dataset; each sample has random numbers of its own, from (seed, round, index)."""
 
     def __init__(self, dataset: Dataset, seed: int, collate_fn: Callable[[list[Any]], Any]):
         self.dataset, self.seed, self.collate_fn = dataset, seed, collate_fn
@@ -69,10 +66,7 @@ class WorkerDied(UserError):
 
 @contextmanager
 def hear_of_deaths() -> Iterator[None]:
-    """Inside the block, where workers are started or waited for, a worker's death raises RuntimeError, and only there.
-
-    Torch's own SIGCHLD handler would raise at any instant, even in the middle of an optimizer step.
-    """
+    """Let a worker's death raise RuntimeError inside the block only; torch's handler would even within a step."""
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
         yield  # where no handler can be set, torch looks every five seconds
         return
