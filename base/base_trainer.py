@@ -213,7 +213,7 @@ class BaseTrainer(ABC):
         return {name: vars(self).get(name, part) for name, part in self.stateful.items()}
 
     def resume(self, checkpoint: dict[str, Any]) -> list[str]:
-        """Go on from a checkpoint; this trainer's config wins. Returns lines to show. Raises UserError if it does not fit."""
+        """Go on from a checkpoint; this trainer's config wins. Returns lines to show. UserError if it does not fit."""
         try:
             if changes_schedule(checkpoint["config"], self.config):
                 self.schedule.wind_forward(checkpoint["epoch"], checkpoint["step"])
