@@ -23,7 +23,7 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     terminal.setFormatter(Printable("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log_file is not None:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8", delay=True))
+        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
         handlers[-1].setFormatter(Printable("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     for room in ("__main__", *(path.stem for path in PROJECT.iterdir())):  # libraries are silent but for warnings

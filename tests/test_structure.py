@@ -28,7 +28,7 @@ ROOMS = {
 }
 SCRIPTS = {
     "parse_config": {"base", "utils"},
-    "train": {"parse_config", "data_loader", "logger", "trainer", "utils"},
+    "train": {"parse_config", "data_loader", "logger", "tools", "trainer", "utils"},
     "test": {"parse_config", "logger", "utils"},
     "new_project": {"utils"},
 }

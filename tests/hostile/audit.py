@@ -85,7 +85,7 @@ class Auditor:
         if event == "ctypes.dlopen":  # torch asks how many GPUs there are
             return arguments[0] != "libnvidia-ml.so.1"
         if event == "subprocess.Popen":  # environment.json holds the project's own git commit
-            return list(arguments[1])[:3] != ["git", "-C", str(PROJECT)]
+            return list(arguments[1])[:3] != ["git", "-C", str(PROJECT / "logger")]
         return event.startswith(NEVER)
 
 
