@@ -228,4 +228,6 @@ class Trainer(BaseTrainer):
         """The batches as the model wants them, with a bar on a terminal if they take half a second."""
         placed = map(to_channels_last, batches) if self.channels_last else batches
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
+        if total == 1:
+            return placed  # nothing to show, and an epoch can take less than the bar
         return tqdm(placed, title, total, initial=n_done, leave=False, delay=0.5, disable=None)

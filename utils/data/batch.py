@@ -49,8 +49,11 @@ def n_samples(batch: Any) -> int:
 
 def split_batch(batch: Any, part_size: int | None) -> Iterator[tuple[Any, float]]:
     """A batch in parts of at most so many samples, each with its share of them."""
+    if not part_size:
+        yield batch, 1.0
+        return
     n_all = n_samples(batch)
-    n_parts = math.ceil(n_all / (part_size or n_all))
+    n_parts = math.ceil(n_all / part_size)
     for i in range(n_parts):
         part = slice(i * n_all // n_parts, (i + 1) * n_all // n_parts)
         yield _samples(batch, part, n_all), (part.stop - part.start) / n_all
