@@ -1,6 +1,6 @@
 """How samples become batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Annotated, Any
 
@@ -18,9 +18,12 @@ class BaseDataLoader(DataLoader):
     """A torch DataLoader that splits off validation data and whose order is a pure function of (seed, epoch).
 
     dataset: any map-style dataset; an `InMemoryDataset` is read a batch at a time, without workers.
-    validation_split: the share (float below 1) or number (int) of samples that `split_validation()` hands out.
+    validation_split: the share (float below 1) or number (int) of samples that `split_validation()` hands out, or the
+        fold: "2/5" is the second of five.
+    split_seed: draws them; it is not the run's seed, so that runs with different seeds can be compared.
     num_workers: processes that read samples; the batches are the same for every number of them.
     stratify: keep the classes' proportions in the split; needs one class number per sample in `dataset.target`.
+    groups: one name or number per sample, such as its patient's: the split parts no group, and counts groups.
     balanced: draw every class equally often, with replacement; needs these too, and `shuffle`.
     len_epoch: batches per epoch; the next epoch goes on where this one ends. None: one round over the samples.
     training: False for the test split: every sample once, in a fixed order, not augmented, whatever the rest says.
@@ -38,10 +41,12 @@ class BaseDataLoader(DataLoader):
         dataset: Dataset,
         batch_size: Annotated[int, ">= 1"],
         shuffle: bool = True,
-        validation_split: float | int = 0.0,
+        validation_split: float | int | str = 0.0,
         num_workers: Annotated[int, ">= 0", "<= 256"] = 0,
         *,
         stratify: bool = False,
+        groups: Sequence[int | str] | None = None,
+        split_seed: int = 0,
         balanced: bool = False,
         len_epoch: Annotated[int, ">= 1"] | None = None,
         drop_last: bool = False,
@@ -52,12 +57,15 @@ class BaseDataLoader(DataLoader):
     ):
         if not training:
             shuffle, validation_split, drop_last, balanced, len_epoch = False, 0.0, False, False, None
+            groups = None
         elif balanced and not shuffle:
             raise ValueError("balanced draws samples at random; it needs shuffle")
         self.samples: Any = dataset
         indices = torch.arange(len(self.samples)) if indices is None else indices
         classes = class_numbers(dataset, "stratify") if stratify else None
-        indices, self.valid_indices = split_indices(indices, validation_split, classes)
+        if groups is not None and len(groups) != len(self.samples):
+            raise ValueError(f"{len(groups)} groups for {len(self.samples)} samples; each needs one")
+        indices, self.valid_indices = split_indices(indices, validation_split, classes, groups, split_seed)
         labels = class_numbers(dataset, "balanced")[indices] if balanced else None
 
         self.training = training

@@ -40,7 +40,7 @@ class CaliforniaHousingDataLoader(BaseDataLoader):
         training: bool = True,
         standardize: bool = True,
         download: bool = True,
-        validation_split: float | int = 0.0,
+        validation_split: float | int | str = 0.0,
         **options: Any,
     ):
         from sklearn.model_selection import train_test_split
@@ -50,7 +50,8 @@ class CaliforniaHousingDataLoader(BaseDataLoader):
         train_x, test_x, train_y, test_y = train_test_split(features, values, test_size=TEST_SHARE, random_state=0)
         data, target = (train_x, train_y) if training else (test_x, test_y)
         if standardize:
-            trained_on, _ = split_indices(torch.arange(len(train_x)), validation_split)
+            groups, seed = options.get("groups"), options.get("split_seed", 0)
+            trained_on, _ = split_indices(torch.arange(len(train_x)), validation_split, groups=groups, seed=seed)
             data = StandardScaler().fit(train_x[trained_on.numpy()]).transform(data)
         dataset = InMemoryDataset(torch.from_numpy(data).float(), torch.from_numpy(target).float().unsqueeze(1))
         super().__init__(dataset, batch_size, validation_split=validation_split, training=training, **options)

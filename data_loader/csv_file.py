@@ -31,7 +31,7 @@ class CsvDataLoader(BaseDataLoader):
         share of each class.
     separator: what stands between two values.
     training: the rows that are no test part; False: the test part.
-    validation_split, stratify, options: those of BaseDataLoader.
+    validation_split, split_seed, stratify, options: those of BaseDataLoader.
 
     Gaps in a number are filled with its median, then it is scaled to mean 0 and standard deviation 1. Gaps in anything
     else are filled with its most frequent value, then each value becomes a column of 0 and 1; values seen once share
@@ -52,7 +52,8 @@ class CsvDataLoader(BaseDataLoader):
         test_size: float = 0.2,
         separator: str = ",",
         training: bool = True,
-        validation_split: float | int = 0.0,
+        validation_split: float | int | str = 0.0,
+        split_seed: int = 0,
         stratify: bool = False,
         **options: Any,
     ):
@@ -70,7 +71,7 @@ class CsvDataLoader(BaseDataLoader):
         # ---- the rows of the three parts
         labels = targets if task == "classification" else None
         train_rows, test_rows = split_indices(torch.arange(len(table)), float(test_size), labels)
-        fit_rows, _ = split_indices(train_rows, validation_split, targets if stratify else None)
+        fit_rows, _ = split_indices(train_rows, validation_split, targets if stratify else None, seed=split_seed)
 
         # ---- from columns to features
         table = _as_numbers_and_text(table[columns])
@@ -88,6 +89,7 @@ class CsvDataLoader(BaseDataLoader):
             InMemoryDataset(data, targets[rows]),
             batch_size,
             validation_split=validation_split,
+            split_seed=split_seed,
             stratify=stratify,
             training=training,
             **options,

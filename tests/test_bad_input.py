@@ -60,6 +60,8 @@ SETTINGS = {
                                          ["set validation_split"]),
     "validation_split above 1": (["data_loader.args.validation_split=1.5"], ["validation_split: 1.5 is not"]),
     "validation_split below 0": (["data_loader.args.validation_split=-0.1"], ["validation_split: -0.1 is not"]),
+    "a fold in words": (["data_loader.args.validation_split=half"], ['"half" is not an integer >= 0', 'such as "2/5"']),
+    "a fold beyond the last": (["data_loader.args.validation_split=6/5"], ["validation_split 6/5: 2 to "]),
     "validation_split of everything": (["data_loader.args.validation_split=1000000"], ["leaves no training sample"]),
     "batch_size 0": (["data_loader.args.batch_size=0"], ["data_loader.args.batch_size: 0 is not an integer >= 1"]),
     "no batch": (["data_loader.args.batch_size=1000000", "data_loader.args.drop_last=true"], ["has no batch"]),

@@ -70,18 +70,19 @@ def test_the_three_parts_are_disjoint_complete_and_the_same_whatever_the_seed(wr
         assert torch.equal(data.sort(dim=0).values, same_data.sort(dim=0).values)
 
 
-@pytest.mark.parametrize("stratify", [False, True])
-def test_only_the_rows_trained_on_decide_the_scale_and_the_filling(write, stratify):
+@pytest.mark.parametrize(("split", "stratify"), [(0.25, False), (0.25, True), ("2/4", False), ("2/4", True)])
+def test_only_the_rows_trained_on_decide_the_scale_and_the_filling(write, split, stratify):
     rng = np.random.default_rng(0)
     table = numbered(300, x=rng.normal(5, 2, 300))
     table.loc[rng.random(300) < 0.2, "x"] = np.nan
     labels = torch.tensor(table["y"].to_numpy())
     train, test = split_indices(torch.arange(300), 0.2, labels)
-    trained_on, valid = split_indices(train, 0.25, labels if stratify else None)
+    trained_on, valid = split_indices(train, split, labels if stratify else None, seed=1)
     elsewhere = torch.cat([valid, test]).numpy()
     table.loc[elsewhere, "x"] = np.where(table.loc[elsewhere, "x"].isna(), np.nan, 1e6)  # would ruin any mean
 
-    options = {"batch_size": 50, "features": ["x"], "validation_split": 0.25, "stratify": stratify}
+    options = {"batch_size": 50, "features": ["x"], "validation_split": split, "stratify": stratify}
+    options["split_seed"] = 1
     loader = CsvDataLoader(write(table), "y", **options)
     valid_loader = loader.split_validation()
     data, _ = whole(loader)

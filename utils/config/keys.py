@@ -6,6 +6,7 @@ ENTRY = """Annotated[dict, '{"type": ..., "args": {...}}']"""
 COUNT = "Annotated[int, '>= 1']"
 FOLDER = """Annotated[str, "a folder's name: no slash, no leading dot, at most 100 characters",
                       r"like [^./\\\\][^/\\\\]{0,99}"]"""
+FOLD = """Annotated[str, 'a fold such as "2/5"', 'like [0-9]{1,9}/[0-9]{1,9}']"""
 PATH = "Annotated[str, 'the path of a folder, such as ~/saved or saved/', 'like ~(/.*)?|[^~].*']"  # ~user may be nobody
 
 OBJECTS = {
@@ -37,7 +38,8 @@ GIVEN_TO_TRAINER = ("model", "criterion", "metrics", "optimizer", "data_loader",
 # What a signature, such as one of torch's, does not say.
 RANGES = {
     "data_loader.args.batch_size": COUNT,
-    "data_loader.args.validation_split": "Annotated[int, '>= 0'] | Annotated[float, '>= 0', '< 1']",
+    "data_loader.args.validation_split": f"Annotated[int, '>= 0'] | Annotated[float, '>= 0', '< 1'] | {FOLD}",
+    "data_loader.args.split_seed": f"Annotated[int, '>= 0', '<= {2**32 - 1}']",
     "optimizer.args.lr": "Annotated[float, '>= 0']",
     "trainer.monitor": r"Annotated[str, 'off, min NAME or max NAME', r'like off|(min|max) \S+']",
     # torch divides by these, the first time after an epoch

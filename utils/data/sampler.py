@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
 from utils.parallel import rank, world_size
 from utils.seed import derive_seed
-
-SPLIT_SEED = 0  # the same validation samples for every seed, so that runs can be compared
 
 
 class EpochSampler(Sampler):
@@ -61,20 +58,6 @@ class EpochSampler(Sampler):
 
     def __len__(self) -> int:
         return self.length
-
-
-def split_indices(indices: Tensor, validation_split: float, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Training and validation indices, sorted, always the same. labels: the dataset's, to keep their proportions."""
-    n_valid = validation_split if isinstance(validation_split, int) else int(len(indices) * validation_split)
-    if not 0 <= n_valid < len(indices) or validation_split < 0:
-        raise ValueError(f"validation_split {validation_split} leaves no training sample of {len(indices)}")
-    if n_valid == 0:
-        return indices, indices[:0]
-    from sklearn.model_selection import train_test_split
-
-    stratify = None if labels is None else labels[indices]
-    train, valid = train_test_split(indices.numpy(), test_size=n_valid, random_state=SPLIT_SEED, stratify=stratify)
-    return torch.from_numpy(np.sort(train)), torch.from_numpy(np.sort(valid))
 
 
 def class_numbers(dataset: Any, option: str) -> Tensor:
