@@ -12,12 +12,13 @@ from utils.errors import printable, run_command
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Load the checkpoint, build what its config names, evaluate, write test_metrics.json beside it."""
+    """Load the checkpoint, build what its config names, evaluate, write what came out beside it."""
     config = ConfigParser.from_args("test", argv)
 
+    from logger.figures import Predictions, prediction_table
     from logger.logger import setup_logging
     from utils.device import prepare_device
-    from utils.files import write_json
+    from utils.files import write_atomically, write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
@@ -28,17 +29,23 @@ def main(argv: list[str] | None = None) -> None:
     data_loader = config.init_test_loader()
     model = config.trained_model(config.checkpoint).to(device)
 
-    # ---- evaluate
-    trainer = config.init_trainer(model, config.init_ftn("loss"), config.init_metrics())
+    # ---- evaluate, and keep what the model says of each sample
+    predictions = Predictions()
+    trainer = config.init_trainer(model, config.init_ftn("loss"), [*config.init_metrics(), predictions])
     results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}
+    results.pop("Predictions", None)
     epoch = config.checkpoint.get("epoch", "unknown")
     print(printable(f"{config.resume}: epoch {epoch}, tested on {device}\n"))
     for name, value in results.items():
         print(f"    {name:<16} {value:>10.4f}" if isinstance(value, float) else f"    {name:<16} {value:>10,}")
 
+    # ---- write it down
     path = config.resume.parent / "test_metrics.json"
     write_json({name: value if math.isfinite(value) else None for name, value in results.items()}, path)
     print(printable(f"\nWritten to {path}"))
+    if batch := predictions.batch():
+        table = prediction_table(*batch, getattr(data_loader, "classes", ()), data_loader.sampler.indices)
+        write_atomically(path.with_name("predictions.csv"), lambda file: table.to_csv(file, index=False))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def test_a_checkpoint_is_all_that_a_test_needs(train, evaluate, offline, tmp_pat
     (run_dir / "model_best.pth").rename(elsewhere / "renamed.pth")
     results = evaluate(elsewhere / "renamed.pth")
     assert results["n_samples"] > 0 and "loss" in results
-    assert sorted(path.name for path in elsewhere.iterdir()) == ["renamed.pth", "test_metrics.json"]
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["predictions.csv", "renamed.pth", "test_metrics.json"]
     assert evaluate(elsewhere / "renamed.pth") == results
     batch_size_changed = evaluate(elsewhere / "renamed.pth", "data_loader.args.batch_size=7")
     assert batch_size_changed["n_samples"] == results["n_samples"]

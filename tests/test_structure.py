@@ -35,7 +35,7 @@ SCRIPTS = {
 # The rooms in utils, and the other rooms there that each may import. All may import utils' own files, which import no
 # room; `config` only `errors`, so that a config is checked before torch is imported.
 UTILS = {"config": set(), "data": set(), "checkpoint": set(), "loop": {"data"}}
-DOORS = (*(f"utils.{room}" for room in UTILS), "logger.writers")  # what each shows is its __all__
+DOORS = (*(f"utils.{room}" for room in UTILS), "logger.writers", "logger.figures")  # what each shows is its __all__
 HEAVY = {"torchvision", "pandas", "sklearn", "matplotlib", "tensorboard", "ray", "scipy"}
 
 
