@@ -1,6 +1,5 @@
-"""The README's commands and blocks work as they stand."""
+"""The commands and blocks of the README, and of the page on everyday use, work as they stand."""
 
-import ast
 import json
 import os
 import re
@@ -12,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from parse_config import ConfigParser
-from utils.config import RUN_KEYS, TOP, apply_settings, read_json, trainer_keys
+from utils.config import apply_settings, read_json
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+README = (PROJECT / "README.md").read_text(encoding="utf-8") + (PROJECT / "docs" / "everyday.md").read_text("utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -77,28 +76,6 @@ def test_ci_runs_the_readmes_test_command():
 def test_the_config_shown_is_right():
     [config] = blocks("json")
     ConfigParser(json.loads(config))
-
-
-def test_every_key_is_explained_with_its_default():
-    rows = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| `")]
-    shown = {key: default for keys, *_, default in rows for key in re.findall(r"`([\w.]+)`", keys)}
-    shown |= {"trainer": "{}", "trainer.type": "Trainer", "trainer.args": "{}"}  # two in one row
-    for path, key in (TOP | {f"trainer.{name}": key for name, key in trainer_keys().items()}).items():
-        default = json.dumps(key.default, default=lambda required: "needed")
-        assert shown[path].strip("`") == default.strip('"'), path
-
-
-def test_an_option_of_the_trainer_is_explained_in_the_words_of_its_docstring():
-    """None is called `null`, as in JSON; backticks do not count."""
-    words = {}
-    for path in ("base/base_trainer.py", "trainer/trainer.py"):
-        tree = ast.parse((PROJECT / path).read_text(encoding="utf-8"))
-        [trainer] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Trainer")]
-        found = re.findall(r"^(\w+): (.*(?:\n {4}.*)*)", ast.get_docstring(trainer), re.MULTILINE)
-        words |= {name: " ".join(text.split()).removesuffix(".") for name, text in found}
-    shown = {key: meaning for key, meaning, _ in re.findall(r"^\| `trainer\.(\w+)` \| (.+) \| (.+) \|$", README, re.M)}
-    for name in trainer_keys().keys() - RUN_KEYS.keys():
-        assert shown[name].replace("`", "").replace("null", "None") == words[name].replace("`", ""), name
 
 
 def test_the_message_shown_is_the_message():
