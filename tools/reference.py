@@ -67,8 +67,8 @@ def page() -> str:
     common = definitions("base")["BaseDataLoader"]
     options = _from_json(common.parameters[0], "data_loader")
     sections = [
-        "# Reference\n\nWritten from the code by `python -m tools.reference`: change it there. How to use it all stands "
-        "in\n[everyday use](everyday.md) and [options of the training](08_training_options.md).",
+        "# Reference\n\nWritten from the code by `python -m tools.reference`: change it there. How to use it "
+        "all stands in\n[everyday use](everyday.md) and [options of the training](08_training_options.md).",
         "## Options of train.py and test.py\n\n" + _option_table(),
         "## Tools\n\n`python -m tools.NAME --help` says more.\n\n" + _tool_table(),
         "## Keys of a config\n\nA key without a default is needed.\n\n" + _key_table(TOP, MEANINGS),

@@ -6,4 +6,5 @@ from utils.config.keys import NOT_FROM_JSON, OBJECTS, RANGES, RUN_KEYS, TOP, tra
 from utils.config.text import apply_settings, as_json, parse_json, read_json
 
 __all__ = ["NOT_FROM_JSON", "OBJECTS", "RANGES", "REQUIRED", "RUN_KEYS", "TOP", "Definition", "Parameter", "accepts",
-           "apply_settings", "as_json", "checked", "definitions", "parse_json", "read_json", "trainer_keys"]  # fmt: skip
+           "apply_settings", "as_json", "checked", "definitions", "parse_json", "read_json",
+           "trainer_keys"]  # fmt: skip
