@@ -5,7 +5,8 @@ import re
 import pytest
 
 from parse_config import make_parser
-from tools.reference import PAGE, argument_meanings, named_by, page
+from tools.meanings import argument_meanings, named_by
+from tools.reference import PAGE, page
 from utils.config import TOP, definitions, trainer_keys
 
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ _NAMES: dict[str, tuple[list[type], str]] = {
 def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     """A copy with every default filled in. Raises ConfigError with every fault."""
     config = as_json(config, where)
+    config.pop("$schema", None)  # is for editors
     trainer = config.setdefault("trainer", {})
     if not isinstance(trainer, dict):  # a fault of the top; go on with a right section
         trainer = {"epochs": 1}
