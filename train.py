@@ -47,6 +47,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
     from logger.run_log import read_metrics
+    from logger.writers import report_run
     from utils.files import write_json
 
     trainer, notes = build_or_resume(config)
@@ -65,7 +66,8 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
             logger.info(note)
         logger.debug("%s", trainer.model)
         logger.info("Training in %s on %s", run_dir, trainer.device)
-        report_data(trainer.data_loader)
+        report_data(trainer.data_loader, trainer.valid_data_loader)
+        report_run(trainer, run_dir)
         trainer.train(run_dir, on_epoch)
     except Exception:
         if is_new and trainer.step == 0 and not any(run_dir.glob("*.pth")):  # the next try may have the name

@@ -109,6 +109,15 @@ class BaseDataLoader(DataLoader):
         options = {"num_workers": self.num_workers, "collate_fn": self.make_batch, "indices": self.valid_indices}
         return BaseDataLoader(self.eval_dataset, self.batch_size, training=False, **options).to(self.device)
 
+    def read(self, indices: Tensor) -> Any:
+        """The samples with these indices as one batch, for a look at them: on the CPU, not from the workers."""
+        if self.in_memory:
+            return to_device(self.samples.get_batch(indices), torch.device("cpu"))
+        batch = self.dataset.__getitems__([(0, index) for index in indices.tolist()])
+        if isinstance(batch, UserError):
+            raise batch
+        return batch
+
     def close(self) -> Exception | None:
         """End the worker processes; the next pass starts new ones. Returns a WorkerDied if some had died."""
         iterator, self._iterator = self._iterator, None

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from logger.run_dir import run_mark
 from logger.run_log import RunLog
-from logger.writers import Writers
+from logger.writers import RunBar, Writers, draw_extras, run_bar
 from utils.checkpoint import CheckpointWriter, changes_schedule, load_states, snapshot, states_of, take_over_changes
 from utils.data import WorkerDied
 from utils.errors import UserError
@@ -43,12 +43,14 @@ class BaseTrainer(ABC):
     schedule_per: what lr_scheduler counts: "epoch" or "step".
     warmup_steps: let the learning rate rise over so many steps.
     tensorboard: write TensorBoard's files.
+    writers: what to write besides: "wandb" and "mlflow"; None: nothing.
+    draw: what the writers draw of each epoch besides: "graph", "histograms", "images", "pr_curves"; None: nothing.
     config: a plain dict, kept in the checkpoints.
 
     `stateful` maps names to what a checkpoint holds: objects with `state_dict` and `load_state_dict`. A subclass adds
     its own, `self.stateful["discriminator"] = self.discriminator`, and it is saved and resumed like the model;
-    `saved_numbers` names attributes that are numbers. `writer` takes `add_scalar`, `add_image`, `add_figure` and
-    `add_histogram`, as TensorBoard's does.
+    `saved_numbers` names attributes that are numbers. `writer` takes `add_scalar`, `add_image`, `add_figure`,
+    `add_histogram` and `add_graph`, as TensorBoard's does.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class BaseTrainer(ABC):
         schedule_per: Literal["epoch", "step"] = "epoch",
         warmup_steps: Annotated[int, ">= 0"] = 0,
         tensorboard: bool = True,
+        writers: list[Literal["tensorboard", "wandb", "mlflow"]] | None = None,
+        draw: list[Literal["graph", "histograms", "images", "pr_curves"]] | None = None,
         config: dict[str, Any] | None = None,
     ):
         self.model = model
@@ -78,7 +82,8 @@ class BaseTrainer(ABC):
             raise ValueError(f'monitor is {monitor!r}; it must be "off", "min NAME" or "max NAME"')
         self.early_stop = early_stop
         self.saving = {"save_period": save_period, "save_every_steps": save_every_steps, "keep_last": keep_last}
-        self.tensorboard = tensorboard
+        self.writers = dict.fromkeys([*["tensorboard"] * tensorboard, *(writers or [])])
+        self.draw = draw or []
         self.config = snapshot(config or {})
         self.schedule = Schedule(optimizer, lr_scheduler, schedule_per, warmup_steps, lambda: self.step, monitor)
         parts = {"model": model, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
@@ -89,6 +94,8 @@ class BaseTrainer(ABC):
         self.run_dir: Path | None = None
         self.checkpoints: CheckpointWriter | None = None  # of that folder
         self.on_step: Callable[[], Any] | None = None
+        self.bar: RunBar | None = None  # on a terminal
+        self.steps_per_epoch = 1  # that the bar counts
 
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the epoch under way
@@ -131,6 +138,8 @@ class BaseTrainer(ABC):
             self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
             if self.run_dir is not None:
                 self._open_run_dir(self.run_dir, stack)
+            n_done = self.epoch * self.steps_per_epoch + self.batch
+            self.bar = stack.enter_context(run_bar(self.epochs, self.steps_per_epoch, n_done, self.monitor))
             self.run_log = stack.enter_context(RunLog(self.run_dir, self.epoch, self.epochs, self.writer))
             while not self._is_finished():
                 record = self._run_epoch()
@@ -156,6 +165,8 @@ class BaseTrainer(ABC):
         record = {"epoch": self.epoch, "step": self.step, **log, "lr": float(self.schedule.lr), "seconds": seconds}
         self.schedule.end_epoch(log)
         self.run_log.write(record, is_best)
+        if self.bar is not None:
+            self.bar.end_epoch(record, self.best)
         if self.checkpoints is not None:
             self.checkpoints.end_epoch(self.epoch, is_best)
         return record
@@ -168,6 +179,8 @@ class BaseTrainer(ABC):
         self.stop_signals.obey()
         if self.checkpoints is not None:
             self.checkpoints.end_step(self.step)
+        if self.bar is not None:
+            self.bar.end_step()
         if self.on_step is not None:
             self.on_step()
 
@@ -242,4 +255,4 @@ class BaseTrainer(ABC):
         if self.step > 0:
             self.checkpoints.go_back()
         stack.enter_context(self.checkpoints)
-        self.writer.open(["tensorboard"] if self.tensorboard else [], run_dir)
+        self.writer.open(list(self.writers), run_dir, self.config, lambda: draw_extras(self, self.draw))

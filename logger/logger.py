@@ -4,6 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
+from logger.writers import Terminal
 from utils.errors import printable
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -18,7 +19,7 @@ class Printable(logging.Formatter):
 
 def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     """Show messages on the terminal (0: warnings, 1: epochs too, 2: all), and add all to a file if there is one."""
-    terminal = logging.StreamHandler(sys.stdout)
+    terminal = Terminal(sys.stdout)
     terminal.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[verbosity])
     terminal.setFormatter(Printable("%(message)s"))
     handlers: list[logging.Handler] = [terminal]

@@ -36,14 +36,14 @@ class RunLog(AbstractContextManager["RunLog"]):
             write_atomically(path, lambda file: file.write(kept))
             self._file = path.open("ab", buffering=0)
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, kind: Any, *exception: Any) -> None:
         try:
             self.flush()
         except OSError as error:
             logger.warning("metrics.jsonl lacks its last lines: %s", error.strerror)
         if self._file is not None:
             self._file.close()
-        self._writer.close()
+        self._writer.close(kind is None)
 
     def write(self, record: Record, is_best: bool) -> None:
         """Log an epoch: `record` holds at least epoch, step, lr and seconds."""
@@ -54,8 +54,9 @@ class RunLog(AbstractContextManager["RunLog"]):
         if epoch % math.ceil(self._epochs / MAX_POINTS) == 0 or epoch in (1, self._epochs):
             numbers = {name: value for name, value in record.items() if name not in ("epoch", "step", "seconds")}
             text = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, text, seconds, "  best" if is_best else "")
-            self._writer.add_record(numbers | {"seconds": seconds}, step)
+            logger.info("epoch %d/%d  %s  (%.2f s)%s", epoch, self._epochs, text, seconds, "  best" if is_best else "",
+                        extra={"in_bar": True})  # fmt: skip
+            self._writer.add_record(numbers | {"seconds": seconds}, step, is_best)
 
     def flush(self) -> None:
         """Hand all lines to the operating system. Raises OSError if the disk is full; they are kept then."""

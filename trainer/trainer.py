@@ -79,6 +79,7 @@ class Trainer(BaseTrainer):
         self.clip_grad_norm = clip_grad_norm
         self.on_nan = on_nan
         self.n_skipped = 0  # steps left out for their gradients
+        self.grad_norm: Tensor | None = None  # of the last step, if it was clipped
         self.saved_numbers += ["part_size", "n_skipped"]
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None
         self.train_metrics = MetricTracker(self.metrics, self.device)
@@ -126,7 +127,7 @@ class Trainer(BaseTrainer):
         if self.optimizer is None or self.data_loader is None:
             raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
         self.data_loader.set_position(epoch, self.batch)
-        for batch in self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}", self.batch):
+        for batch in self._batches(self.data_loader):
             loss, output, target = self.train_step(batch)
             if self.ema is not None:
                 self.ema.update_parameters(self.model)
@@ -191,7 +192,7 @@ class Trainer(BaseTrainer):
                         buffer.copy_(old)
                 self.optimizer.zero_grad()  # a step without gradients changes nothing
         if self.clip_grad_norm is not None:
-            clip_grad_norm_(parameters, self.clip_grad_norm)
+            self.grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -220,14 +221,15 @@ class Trainer(BaseTrainer):
             return
         if len(self.data_loader) == 0:
             raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
+        self.steps_per_epoch = len(self.data_loader)
         if self.valid_data_loader is None and self.monitor.startswith("val_"):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
         self.schedule.check_length(self.epochs, self.epochs * len(self.data_loader))
 
-    def _batches(self, batches: Iterable[Any], title: str, n_done: int = 0) -> Iterable[Any]:
-        """The batches as the model wants them, with a bar on a terminal if they take half a second."""
+    def _batches(self, batches: Iterable[Any], title: str = "") -> Iterable[Any]:
+        """The batches as the model wants them, with a bar on a terminal where there is none for the whole run."""
         placed = map(to_channels_last, batches) if self.channels_last else batches
+        if self.bar is not None or not title:
+            return placed
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
-        if total == 1:
-            return placed  # nothing to show, and an epoch can take less than the bar
-        return tqdm(placed, title, total, initial=n_done, leave=False, delay=0.5, disable=None)
+        return tqdm(placed, title, total, leave=False, delay=0.5, disable=None)

@@ -68,6 +68,18 @@ class Head(NamedTuple):
         """A class's name, or the number itself."""
         return self.classes[number] if 0 <= number < len(self.classes) else number
 
+    def describe(self, sample: int) -> tuple[str, str]:
+        """The truth of a sample and what is said of it, in words: ("cat", "dog"); "?" for what is not known."""
+        said, truth = self.prediction[sample], None if self.target is None else self.target[sample]
+        if self.kind == "classes":
+            named = str(self.class_name(int(said.argmax()))) if np.isfinite(said).all() else "?"
+            return "?" if truth is None else str(self.class_name(int(truth))), named
+        return "?" if truth is None else _rounded(truth), _rounded(said)
+
+
+def _rounded(values: np.ndarray) -> str:
+    return " ".join(f"{value:.3g}" for value in values[:3]) + (" ..." if len(values) > 3 else "")
+
 
 def prediction_table(
     outputs: Any, targets: Any = None, classes: Classes = (), indices: Sequence[int] | Tensor | None = None

@@ -7,12 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from logger.writers.extras import draw_extras
 from logger.writers.mlflow import MlflowWriter
 from logger.writers.tensorboard import TensorBoardWriter
+from logger.writers.terminal import RunBar, Terminal, report_run, run_bar
 from logger.writers.wandb import WandbWriter
 from utils.errors import UserError
 
-__all__ = ["Writer", "Writers"]
+__all__ = ["RunBar", "Terminal", "Writer", "Writers", "draw_extras", "report_run", "run_bar"]
 
 logger = logging.getLogger(__name__)
 
