@@ -113,7 +113,8 @@ class BaseDataLoader(DataLoader):
         """The samples with these indices as one batch, for a look at them: on the CPU, not from the workers."""
         if self.in_memory:
             return to_device(self.samples.get_batch(indices), torch.device("cpu"))
-        batch = self.dataset.__getitems__([(0, index) for index in indices.tolist()])
+        seeded: Any = self.dataset
+        batch = seeded.__getitems__([(0, index) for index in indices.tolist()])
         if isinstance(batch, UserError):
             raise batch
         return batch

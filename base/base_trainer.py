@@ -82,7 +82,7 @@ class BaseTrainer(ABC):
             raise ValueError(f'monitor is {monitor!r}; it must be "off", "min NAME" or "max NAME"')
         self.early_stop = early_stop
         self.saving = {"save_period": save_period, "save_every_steps": save_every_steps, "keep_last": keep_last}
-        self.writers = dict.fromkeys([*["tensorboard"] * tensorboard, *(writers or [])])
+        self.writers: list[str] = [*(["tensorboard"] if tensorboard else []), *(writers or [])]
         self.draw = draw or []
         self.config = snapshot(config or {})
         self.schedule = Schedule(optimizer, lr_scheduler, schedule_per, warmup_steps, lambda: self.step, monitor)
@@ -249,10 +249,10 @@ class BaseTrainer(ABC):
         """Begin to keep checkpoints and to draw charts. What is not written yet is, when `stack` ends."""
         if not run_dir.exists():
             run_dir.mkdir(parents=True)
+        self.writer.open(self.writers, run_dir, self.config, lambda: draw_extras(self, self.draw))
         self._run_mark = run_mark(run_dir)
         weights, flush = dict(self.model.named_parameters()).keys(), lambda: self.run_log.flush()
         self.checkpoints = CheckpointWriter(run_dir, self._take_state, weights, flush, **self.saving)
         if self.step > 0:
             self.checkpoints.go_back()
         stack.enter_context(self.checkpoints)
-        self.writer.open(list(self.writers), run_dir, self.config, lambda: draw_extras(self, self.draw))

@@ -20,9 +20,10 @@ FONTS = ("Inter", "Segoe UI", "Helvetica Neue", "Arial", "Noto Sans", "DejaVu Sa
 
 
 @cache
-def style() -> dict[str, Any]:
+def style() -> Any:
     """Matplotlib's settings. Of the fonts those that are there: the later ones have what the first ones lack."""
-    from matplotlib import cycler, font_manager
+    from cycler import cycler
+    from matplotlib import font_manager
 
     known = {font.name for font in font_manager.fontManager.ttflist}
     return {

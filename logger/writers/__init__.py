@@ -29,6 +29,8 @@ class Writer(Protocol):
     errors: tuple[type[Exception], ...]
     takes_back: bool  # whether it can forget steps that a resumed run makes anew
 
+    def __init__(self, run_dir: Path, n_steps_done: int): ...
+
     def add_scalar(self, tag: str, value: float, step: int) -> None:
         """A number."""
 

@@ -1,6 +1,7 @@
 """What is drawn after an epoch beside its numbers: the gradients' norm, and what `trainer.draw` asks for."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ def _draw_predictions(trainer: Any, what: Sequence[str]) -> None:
     if not {"images", "pr_curves"} & set(what):
         return
     [head, *_] = heads_of(*_evaluate(trainer, batch), getattr(trainer.data_loader, "classes", ()))
-    if "images" in what and is_images(data):
+    if "images" in what and isinstance(data, Tensor) and is_images(data):
         shown = [head.describe(i) for i in range(min(N_IMAGES, len(head.prediction)))]
         titles = [f"{truth}\nsaid {said}" for truth, said in shown]
         are_right = [truth == said for truth, said in shown] if head.kind == "classes" else []
@@ -72,7 +73,8 @@ def _draw_graph(trainer: Any, data: Tensor) -> None:
     """Once. A model that torch cannot trace has none."""
     was_training = trainer.model.training
     try:
-        trainer.writer.add_graph(trainer.model.eval(), data)
+        with warnings.catch_warnings(action="ignore"):  # of what torch.jit.trace leaves out, and that it is old
+            trainer.writer.add_graph(trainer.model.eval(), data)
     except (RuntimeError, TypeError, ValueError) as error:
         logger.warning("trainer.draw: no graph of %s: %s", type(trainer.model).__name__, str(error).split("\n")[0])
     finally:

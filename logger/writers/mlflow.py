@@ -19,7 +19,7 @@ class MlflowWriter:
     resumed run goes on in the same MLflow run, whose id stands in mlflow_run_id.
     """
 
-    packages = ("mlflow", "sqlalchemy", "alembic")
+    packages: Sequence[str] = ("mlflow", "sqlalchemy", "alembic")
     errors: tuple[type[Exception], ...] = (OSError,)
     takes_back = False
 

@@ -13,8 +13,8 @@ class TensorBoardWriter:
     UTF-8, below which it cannot write.
     """
 
-    packages = ("tensorboard",)
-    errors = (OSError, UnicodeError)
+    packages: Sequence[str] = ("tensorboard",)
+    errors: tuple[type[Exception], ...] = (OSError, UnicodeError)
     takes_back = True
 
     def __init__(self, run_dir: Path, n_steps_done: int):

@@ -48,8 +48,8 @@ def run_bar(epochs: int, n_steps: int, n_done: int, monitor: str) -> Iterator["R
         yield None
         return
     layout = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining} left"
-    with tqdm(total=epochs * n_steps, initial=n_done, bar_format=layout, dynamic_ncols=True) as bar:
-        bar.set_description_str(f"epoch {n_done // n_steps + 1}/{epochs}")
+    now = f"epoch {n_done // n_steps + 1}/{epochs}"
+    with tqdm(desc=now, total=epochs * n_steps, initial=n_done, bar_format=layout, dynamic_ncols=True) as bar:
         terminal.has_bar = True
         try:
             yield RunBar(bar, epochs, n_steps, monitor)

@@ -21,7 +21,7 @@ class WandbWriter:
     same W&B run, whose id stands in wandb/run_id.
     """
 
-    packages = ("wandb",)
+    packages: Sequence[str] = ("wandb",)
     errors: tuple[type[Exception], ...] = (OSError,)
     takes_back = False
 

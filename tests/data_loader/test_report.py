@@ -23,7 +23,8 @@ def test_good_data_are_described_and_not_warned_of(caplog, kind):
     data = torch.tensor([[-1.0, 3.0], [1.0, -3.0]]).repeat(10, 1)
     description, warnings = look_at(caplog, data, torch.arange(20) % 2, kind)
     assert description == (
-        "Data: 20 training samples, 0 for validation; data float32 (2,) from -3 to 3; target int64 () from 0 to 1, 2 different values"
+        "Data: 20 training samples, 0 for validation; data float32 (2,) from -3 to 3; "
+        "target int64 () from 0 to 1, 2 different values"
     )
     assert warnings == []
 

@@ -17,7 +17,7 @@ def record(epoch: int, **values: float) -> dict:
 def open_log(run_dir, first_epoch=0, total=1, tensorboard=False):
     writer = Writers(lambda: 10 * first_epoch)
     if tensorboard:
-        writer.open(["tensorboard"], run_dir)
+        writer.open(["tensorboard"], run_dir, {})
     return RunLog(run_dir, first_epoch, total, writer)
 
 
@@ -83,7 +83,7 @@ def test_tensorboard_shows_training_and_validation_side_by_side_by_steps(tmp_pat
     write(tmp_path, [2, 3], first_epoch=1, tensorboard=True)  # a resume: what came after is given up
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert set(events.Tags()["scalars"]) == {"loss/train", "loss/valid", "lr", "seconds"}
+    assert {"loss/train", "loss/valid", "lr", "seconds"} == set(events.Tags()["scalars"])
     assert [(e.step, e.value) for e in events.Scalars("loss/valid")] == [
         (10, 2.0),
         (20, 1.0),

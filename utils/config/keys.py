@@ -31,7 +31,7 @@ RUN_KEYS = {
     "type": Parameter("Any", "Trainer"),  # these two are checked like those of any entry
     "args": Parameter("Any", {}),
     "save_dir": Parameter(PATH, "saved/"),
-    "verbosity": Parameter("Literal[0, 1, 2]", 2),
+    "verbosity": Parameter("Literal[0, 1, 2]", 1),
 }
 GIVEN_TO_TRAINER = ("model", "criterion", "metrics", "optimizer", "data_loader", "valid_data_loader", "lr_scheduler",
                     "config")  # by train.py; no options  # fmt: skip
