@@ -138,6 +138,16 @@ class ConfigParser:
         load_model(model, trained_weights(checkpoint))
         return model.eval()
 
+    def init_tester(self, checkpoint: dict[str, Any], device: Any, *metrics: Callable) -> Any:
+        """A trainer that only evaluates: the trained model, and what else a checkpoint holds of the trainer.
+
+        metrics: more of them than the config names.
+        """
+        model = self.trained_model(checkpoint).to(device)
+        tester = self.init_trainer(model, self.init_ftn("loss"), [*self.init_metrics(), *metrics])
+        tester.load_for_test(checkpoint)
+        return tester
+
 
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call a constructor; what it raises because of the config's arguments becomes a ConfigError."""

@@ -25,13 +25,12 @@ def main(argv: list[str] | None = None) -> None:
     device = prepare_device(config.args.device, config["n_gpu"])
     seed_everything(config["seed"])
 
-    # ---- the test split, and the model with its trained weights
+    # ---- the test split, and a trainer with the trained model
     data_loader = config.init_test_loader()
-    model = config.trained_model(config.checkpoint).to(device)
+    predictions = Predictions()
+    trainer = config.init_tester(config.checkpoint, device, predictions)
 
     # ---- evaluate, and keep what the model says of each sample
-    predictions = Predictions()
-    trainer = config.init_trainer(model, config.init_ftn("loss"), [*config.init_metrics(), predictions])
     results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}
     results.pop("Predictions", None)
     epoch = config.checkpoint.get("epoch", "unknown")

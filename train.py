@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     from tools.check import check
 
     trainer, notes = build_or_resume(config)
-    check(trainer)
-    notes += ["Everything works: built, trained and validated on one batch, saved and reloaded. Nothing was written."]
+    check(config, trainer, build_trainer)
+    notes += ["Everything works: trained, validated, saved, reloaded and tested on one batch. Nothing was written."]
     print(printable("\n".join(notes)))
 
 

@@ -60,6 +60,8 @@ class BaseDataLoader(DataLoader):
             groups = None
         elif balanced and not shuffle:
             raise ValueError("balanced draws samples at random; it needs shuffle")
+        if hasattr(self, "_split_sampler"):  # as in victoresque's template
+            raise ValueError(f"{type(self).__name__}._split_sampler is never called; override split_validation instead")
         self.samples: Any = dataset
         indices = torch.arange(len(self.samples)) if indices is None else indices
         classes = class_numbers(dataset, "stratify") if stratify else None

@@ -19,7 +19,7 @@ from logger.run_log import RunLog
 from logger.writers import RunBar, Writers, draw_extras, run_bar
 from utils.checkpoint import CheckpointWriter, changes_schedule, load_states, snapshot, states_of, take_over_changes
 from utils.data import WorkerDied
-from utils.errors import UserError
+from utils.errors import UserError, has_to_fit
 from utils.loop import Schedule, StopSignals
 from utils.parallel import rank
 from utils.seed import random_state, set_random_state
@@ -78,8 +78,6 @@ class BaseTrainer(ABC):
         self.lr_scheduler = lr_scheduler
         self.epochs = epochs
         self.monitor_mode, _, self.monitor = monitor.partition(" ")
-        if self.monitor_mode not in ("off", "min", "max"):
-            raise ValueError(f'monitor is {monitor!r}; it must be "off", "min NAME" or "max NAME"')
         self.early_stop = early_stop
         self.saving = {"save_period": save_period, "save_every_steps": save_every_steps, "keep_last": keep_last}
         self.writers: list[str] = [*(["tensorboard"] if tensorboard else []), *(writers or [])]
@@ -129,6 +127,8 @@ class BaseTrainer(ABC):
         if self.early_stop > 0 and self.monitor_mode == "off":
             logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
         self.on_step = on_step
+        self.first_epoch, self.first_step = self.epoch + 1, self.step
+        self.schedule.begin()
         self.model.train()
         with ExitStack() as stack:
             for loader in self.to_close:
@@ -159,6 +159,8 @@ class BaseTrainer(ABC):
             raise TypeError(f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}")
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
+        if self.epoch == self.first_epoch:
+            self._warn_of_own_code()
         self.batch = 0
         is_best = self._judge(log)
         seconds = time.perf_counter() - start
@@ -183,6 +185,19 @@ class BaseTrainer(ABC):
             self.bar.end_step()
         if self.on_step is not None:
             self.on_step()
+
+    def unused_options(self) -> list[str]:
+        """Options that are set, and that the first epoch did not come by: methods of one's own leave them out."""
+        return []
+
+    def _warn_of_own_code(self) -> None:
+        name, options = type(self).__name__, self.unused_options()
+        if self.batch == 0:
+            logger.warning("%s._train_epoch does not call self.end_step() after a step: steps are not counted, and "
+                           "within an epoch neither saves nor signals are heeded.", name)  # fmt: skip
+        if options:
+            logger.warning("%s does not use Trainer's code for trainer.%s: without code of its own for it, that has no "
+                           "effect.", name, ", trainer.".join(options))  # fmt: skip
 
     def _is_finished(self) -> bool:
         if 0 < self.early_stop <= self.epochs_since_best:
@@ -211,15 +226,25 @@ class BaseTrainer(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
-        progress: dict[str, Any] = {name: state[name] for name in self.saved_numbers}
-        for name, value in progress.items():
+        load_states(self._parts(), state)
+        self._load_numbers({name: state[name] for name in self.saved_numbers})
+        self.schedule.lr = float(state["lr"])
+
+    def load_for_test(self, state: dict[str, Any]) -> None:
+        """Take the numbers and the parts that a subclass has added, but no optimizer. The model is given already."""
+        parts = {name: part for name, part in self._parts().items() if not isinstance(part, Optimizer | LRScheduler)}
+        del parts["model"]
+        with has_to_fit("test"):
+            load_states(parts, state)
+            self._load_numbers({name: state[name] for name in self.saved_numbers if name in state})
+
+    def _load_numbers(self, numbers: dict[str, Any]) -> None:
+        for name, value in numbers.items():
             is_count = type(value) is int and 0 <= value < 2**53
             is_number = value is None or (type(value) is float and math.isfinite(value))
             if not is_count and (isinstance(vars(self)[name], int) or not is_number):
                 raise ValueError(f"{name} is {value}")
-        load_states(self._parts(), state)
-        vars(self).update(progress)
-        self.schedule.lr = float(state["lr"])
+        vars(self).update(numbers)
 
     def _parts(self) -> dict[str, Any]:
         """What `stateful` names: the attribute of that name where there is one, which may have been replaced since."""
@@ -227,17 +252,13 @@ class BaseTrainer(ABC):
 
     def resume(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint; this trainer's config wins. Returns lines to show. UserError if it does not fit."""
-        try:
+        with has_to_fit("run"):
             if changes_schedule(checkpoint["config"], self.config):
                 self.schedule.wind_forward(checkpoint["epoch"], checkpoint["step"])
             fresh = snapshot(self.state_dict() | {"random": random_state()})
             state, notes = take_over_changes(checkpoint, self.config, fresh)
             self.load_state_dict(state)
             set_random_state(state["random"])
-        except torch.OutOfMemoryError:
-            raise
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
 
     def _take_state(self) -> dict[str, Any]:

@@ -1,24 +1,44 @@
-"""Try a trainer once, before a long run: python train.py -c config.json --check"""
+"""Try a config once, before a long run: python train.py -c config.json --check"""
 
-import itertools
 import tempfile
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parse_config import ConfigParser
+
 if TYPE_CHECKING:
+    import torch
+
+    from base import BaseDataLoader
     from trainer import Trainer
 
 
-def check(trainer: "Trainer") -> None:
-    """Train and validate on one batch, save and reload. Leaves no file."""
-    from utils.checkpoint import load_checkpoint, save_checkpoint, snapshot
+def check(
+    config: ConfigParser, trainer: "Trainer", build_trainer: Callable[[ConfigParser, "torch.device"], "Trainer"]
+) -> None:
+    """The stories of train.py and test.py on one batch each, in a folder that is gone then."""
+    from data_loader.report import report_data
+    from utils.checkpoint import open_checkpoint
 
-    valid_data_loader = trainer.valid_data_loader or trainer.data_loader
-    with closing(trainer.data_loader), closing(valid_data_loader), tempfile.TemporaryDirectory() as folder:
-        trainer.data_loader.set_position(epoch=1)
-        trainer.train_step(next(iter(trainer.data_loader)))
-        trainer.evaluate(itertools.islice(valid_data_loader, 1))
-        path = Path(folder) / "checkpoint.pth"
-        save_checkpoint(snapshot(trainer.state_dict()) | {"config": trainer.config}, path)
-        trainer.load_state_dict(load_checkpoint(path))
+    # ---- an epoch of one batch, validated on one batch, and saved
+    report_data(trainer.data_loader)
+    for loader in filter(None, (trainer.data_loader, trainer.valid_data_loader)):
+        limit_to_a_batch(loader)
+    trainer.epochs, trainer.batch = min(trainer.epochs, trainer.epoch + 1), 0
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.train(Path(folder))
+        was_trained = trainer.checkpoints is not None  # a run that is finished is not
+        checkpoint = open_checkpoint(Path(folder))[1] if was_trained else config.checkpoint
+
+    # ---- what `train.py -r` and test.py do with it
+    build_trainer(config, trainer.device).resume(checkpoint)
+    test_data_loader = config.init_test_loader()
+    limit_to_a_batch(test_data_loader)
+    config.init_tester(checkpoint, trainer.device).evaluate(test_data_loader)
+    test_data_loader.close()
+
+
+def limit_to_a_batch(loader: "BaseDataLoader") -> None:
+    """Let an epoch be a single batch."""
+    loader.sampler.length = min(loader.sampler.length, loader.batch_size)

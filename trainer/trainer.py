@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
+from utils.config import check_options
 from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
 from utils.errors import MEMORY_ADVICE, TrainingInterrupted, UserError
 from utils.loop import Metric, MetricTracker, compare
@@ -62,6 +63,8 @@ class Trainer(BaseTrainer):
         on_nan: Literal["stop", "skip"] = "stop",
         **options: Any,
     ):
+        own = {"accumulate": accumulate, "amp": amp, "clip_grad_norm": clip_grad_norm, "ema": ema, "on_nan": on_nan}
+        check_options(own | options)
         super().__init__(model, optimizer, lr_scheduler, **options)
         self.criterion = criterion
         self.metrics = list(metrics)
@@ -80,10 +83,12 @@ class Trainer(BaseTrainer):
         self.on_nan = on_nan
         self.n_skipped = 0  # steps left out for their gradients
         self.grad_norm: Tensor | None = None  # of the last step, if it was clipped
+        self.has_stepped = self.has_updated = False  # by the code of this class
         self.saved_numbers += ["part_size", "n_skipped"]
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None
         self.train_metrics = MetricTracker(self.metrics, self.device)
-        self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}
+        if optimizer is not None:
+            self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}
         if self.ema is not None:
             self.stateful["ema"] = self.ema
         if compile:
@@ -99,6 +104,7 @@ class Trainer(BaseTrainer):
 
     def train_step(self, batch: Any) -> tuple[Tensor, Any, Any]:
         """Update the weights once. Returns the loss, the model's output and the target of the whole batch."""
+        self.has_stepped = True
         if self.part_size is None and self.accumulate > 1:
             self.part_size = math.ceil(n_samples(batch) / self.accumulate)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.on_nan == "skip" else []
@@ -179,8 +185,19 @@ class Trainer(BaseTrainer):
 
     # ----------------------------------------------------------------------------------------------- helpers
 
+    def unused_options(self) -> list[str]:
+        unused = {
+            "accumulate": self.accumulate > 1 and not self.has_stepped,
+            "amp": isinstance(self.autocast, torch.autocast) and not self.has_stepped,
+            "clip_grad_norm": self.clip_grad_norm is not None and not self.has_updated,
+            "ema": self.ema is not None and self.ema.n_averaged == 0,
+            "on_nan": self.on_nan != "stop" and not self.has_updated,
+        }
+        return [name for name, is_unused in unused.items() if is_unused]
+
     def _update_weights(self, buffers: list[Tensor]) -> None:
         """The optimizer's step. One that is skipped puts `buffers` back: a batch norm has seen the NaN."""
+        self.has_updated = True
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.scaler.unscale_(self.optimizer)
         if self.on_nan == "skip":

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
 MAX_FAULTS = 20  # that are shown of one config
@@ -33,6 +34,17 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
         self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def has_to_fit(what: str) -> Iterator[None]:
+    """Make a UserError of what a checkpoint's state causes where it is loaded, if it is another's or damaged."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        raise UserError(f"the checkpoint does not fit this {what}: {type(error).__name__}: {error}") from error
 
 
 def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:

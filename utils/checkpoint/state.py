@@ -1,6 +1,7 @@
 """From a trainer's objects to tensors and plain values, and back."""
 
 import inspect
+import logging
 from collections.abc import Set
 from typing import Any
 
@@ -14,6 +15,8 @@ from utils.errors import UserError, escape
 PLAIN = (bool, int, float, str, bytes, type(None))
 # How an optimizer computes was decided when it was made, and torch.amp.GradScaler goes by that.
 KERNELS = ("fused", "foreach", "capturable", "differentiable")
+
+logger = logging.getLogger(__name__)
 
 
 def states_of(stateful: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +34,8 @@ def load_states(stateful: dict[str, Any], states: dict[str, Any]) -> None:
     for key, thing in stateful.items():
         state = states.get(key)
         if not state:
+            if key not in states:
+                logger.warning("%s: not in the checkpoint, so it begins anew", key)
             continue
         if isinstance(thing, nn.Module):
             load_model(thing, state)

@@ -57,6 +57,15 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     return config
 
 
+def check_options(options: dict[str, Any]) -> None:
+    """Raise ValueError for options of Trainer that are given in code, and that a config could not give either."""
+    keys = {name: key for name, key in trainer_keys().items() if name in options}
+    found = {name: accepts(RANGES.get(f"trainer.{name}", key.annotation), options[name]) for name, key in keys.items()}
+    faults = [f"{name} is {options[name]!r}, not {accepted}" for name, (fits, accepted) in found.items() if not fits]
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
 def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Parameter], what: str = "key") -> list[str]:
     """Keys that are unknown or missing, and values that are not accepted."""
     faults = []

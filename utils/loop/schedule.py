@@ -20,14 +20,13 @@ class Schedule:
                  n_done: Callable[[], int], monitor: str):  # fmt: skip
         self.optimizer: Any = optimizer
         self.lr_scheduler: Any = lr_scheduler
+        self._n_stepped: int | None = None  # as far as is known here
         self.per = per
         self.warmup_steps = warmup_steps
         self.n_done = n_done
         self.lr = 0.0 if optimizer is None else float(optimizer.param_groups[0]["lr"])  # that of the last step
         mode, _, self.monitor = monitor.partition(" ")
         self.is_plateau = isinstance(lr_scheduler, ReduceLROnPlateau)
-        if per not in ("epoch", "step"):
-            raise ValueError(f'schedule_per is {per!r}; it must be "epoch" or "step"')
         if self.is_plateau and (per == "step" or self.lr_scheduler.mode != mode):
             raise ValueError(f"ReduceLROnPlateau judges whole epochs by a monitor of its mode, such as "
                              f'"{self.lr_scheduler.mode} val_loss"; it is {monitor!r}, per {per}')  # fmt: skip
@@ -36,6 +35,10 @@ class Schedule:
             optimizer.register_step_post_hook(self._restore)
         if optimizer is not None:  # for torch, which would warn of a scheduler that steps first, as after a resume
             vars(optimizer)["_opt_called"] = True
+
+    def begin(self) -> None:
+        """Call before the first step, and after a state was loaded: from now on, nobody else may step the scheduler."""
+        self._n_stepped = None if self.lr_scheduler is None else self.lr_scheduler.last_epoch
 
     def end_step(self) -> None:
         """Call after each step, when it is counted."""
@@ -61,9 +64,14 @@ class Schedule:
                             f"steps; one per {self.per}, this training needs {n_needed}")  # fmt: skip
 
     def _step(self, *metric: float) -> None:
+        if self.lr_scheduler is None:
+            return
+        if self._n_stepped not in (None, self.lr_scheduler.last_epoch):
+            raise UserError(f"lr_scheduler is stepped after each {self.per} already: remove self.lr_scheduler.step() "
+                            "from the trainer's code")  # fmt: skip
         try:
-            if self.lr_scheduler is not None:
-                self.lr_scheduler.step(*metric)
+            self.lr_scheduler.step(*metric)
+            self._n_stepped = self.lr_scheduler.last_epoch
         except (ValueError, ArithmeticError) as error:  # OneCycleLR beyond its last step; a damaged state
             raise UserError(f"lr_scheduler: {error} (it is stepped once per {self.per})") from error
 

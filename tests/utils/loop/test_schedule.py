@@ -54,10 +54,9 @@ def test_a_plateau_follows_the_monitor():
     assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("per", "monitor"), [("epoch", "max val_accuracy"), ("epoch", "off"), ("step", "min loss"),
-                                              ("batch", "min loss")])  # fmt: skip
+@pytest.mark.parametrize(("per", "monitor"), [("epoch", "max val_accuracy"), ("epoch", "off"), ("step", "min loss")])
 def test_a_plateau_that_does_not_fit_is_refused(per, monitor):
-    with pytest.raises(ValueError, match=r"ReduceLROnPlateau|schedule_per"):
+    with pytest.raises(ValueError, match="ReduceLROnPlateau"):
         Run(SCHEDULERS.ReduceLROnPlateau, per, monitor=monitor)
 
 
