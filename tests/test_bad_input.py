@@ -248,7 +248,7 @@ def test_a_check_compiles(offline, monkeypatch, tmp_path):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled.append(options))
     train_main(["-c", "config.json", "--check", "-s", "trainer.compile=true", f"trainer.save_dir={tmp_path}", *offline])
-    assert compiled == [{"dynamic": False}]
+    assert compiled == 3 * [{"dynamic": False}]  # to train, to resume and to test
 
 
 def test_a_run_that_fails_later_keeps_what_it_has(refused, run_dir):
