@@ -17,7 +17,15 @@ from torch.optim.lr_scheduler import LRScheduler
 from logger.run_dir import run_mark
 from logger.run_log import RunLog
 from logger.writers import RunBar, Writers, draw_extras, run_bar
-from utils.checkpoint import CheckpointWriter, changes_schedule, load_states, snapshot, states_of, take_over_changes
+from utils.checkpoint import (
+    CheckpointWriter,
+    changes_schedule,
+    load_numbers,
+    load_states,
+    snapshot,
+    states_of,
+    take_over_changes,
+)
 from utils.data import WorkerDied
 from utils.errors import UserError, has_to_fit
 from utils.loop import Schedule, StopSignals
@@ -160,7 +168,7 @@ class BaseTrainer(ABC):
         log = {name: float(value) for name, value in log.items()}
         self.epoch += 1
         if self.epoch == self.first_epoch:
-            self._warn_of_own_code()
+            self.after_first_epoch()
         self.batch = 0
         is_best = self._judge(log)
         seconds = time.perf_counter() - start
@@ -186,18 +194,8 @@ class BaseTrainer(ABC):
         if self.on_step is not None:
             self.on_step()
 
-    def unused_options(self) -> list[str]:
-        """Options that are set, and that the first epoch did not come by: methods of one's own leave them out."""
-        return []
-
-    def _warn_of_own_code(self) -> None:
-        name, options = type(self).__name__, self.unused_options()
-        if self.batch == 0:
-            logger.warning("%s._train_epoch does not call self.end_step() after a step: steps are not counted, and "
-                           "within an epoch neither saves nor signals are heeded.", name)  # fmt: skip
-        if options:
-            logger.warning("%s does not use Trainer's code for trainer.%s: without code of its own for it, that has no "
-                           "effect.", name, ", trainer.".join(options))  # fmt: skip
+    def after_first_epoch(self) -> None:  # noqa: B027 (a subclass may have nothing to look at)
+        """Called once per training, before the epoch's batches and steps are forgotten."""
 
     def _is_finished(self) -> bool:
         if 0 < self.early_stop <= self.epochs_since_best:
@@ -227,7 +225,7 @@ class BaseTrainer(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`. Raises UserError when the model is of another architecture."""
         load_states(self._parts(), state)
-        self._load_numbers({name: state[name] for name in self.saved_numbers})
+        load_numbers(self.saved_numbers, state, vars(self))
         self.schedule.lr = float(state["lr"])
 
     def load_for_test(self, state: dict[str, Any]) -> None:
@@ -236,15 +234,7 @@ class BaseTrainer(ABC):
         del parts["model"]
         with has_to_fit("test"):
             load_states(parts, state)
-            self._load_numbers({name: state[name] for name in self.saved_numbers if name in state})
-
-    def _load_numbers(self, numbers: dict[str, Any]) -> None:
-        for name, value in numbers.items():
-            is_count = type(value) is int and 0 <= value < 2**53
-            is_number = value is None or (type(value) is float and math.isfinite(value))
-            if not is_count and (isinstance(vars(self)[name], int) or not is_number):
-                raise ValueError(f"{name} is {value}")
-        vars(self).update(numbers)
+            load_numbers([name for name in self.saved_numbers if name in state], state, vars(self))
 
     def _parts(self) -> dict[str, Any]:
         """What `stateful` names: the attribute of that name where there is one, which may have been replaced since."""

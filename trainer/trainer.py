@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
+from trainer.report import report_own_code
 from utils.config import check_options
 from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
 from utils.errors import MEMORY_ADVICE, TrainingInterrupted, UserError
@@ -185,15 +186,8 @@ class Trainer(BaseTrainer):
 
     # ----------------------------------------------------------------------------------------------- helpers
 
-    def unused_options(self) -> list[str]:
-        unused = {
-            "accumulate": self.accumulate > 1 and not self.has_stepped,
-            "amp": isinstance(self.autocast, torch.autocast) and not self.has_stepped,
-            "clip_grad_norm": self.clip_grad_norm is not None and not self.has_updated,
-            "ema": self.ema is not None and self.ema.n_averaged == 0,
-            "on_nan": self.on_nan != "stop" and not self.has_updated,
-        }
-        return [name for name, is_unused in unused.items() if is_unused]
+    def after_first_epoch(self) -> None:
+        report_own_code(self)
 
     def _update_weights(self, buffers: list[Tensor]) -> None:
         """The optimizer's step. One that is skipped puts `buffers` back: a batch norm has seen the NaN."""

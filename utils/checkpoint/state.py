@@ -2,7 +2,8 @@
 
 import inspect
 import logging
-from collections.abc import Set
+import math
+from collections.abc import Iterable, Set
 from typing import Any
 
 import torch
@@ -46,6 +47,16 @@ def load_states(stateful: dict[str, Any], states: dict[str, Any]) -> None:
             thing.load_state_dict(_known(state, thing.state_dict(), given))
         else:
             thing.load_state_dict(state)
+
+
+def load_numbers(names: Iterable[str], state: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """Set attributes, of these names, that are counts or numbers. Raises ValueError for anything else."""
+    for name in names:
+        is_count = type(state[name]) is int and 0 <= state[name] < 2**53
+        is_number = state[name] is None or (type(state[name]) is float and math.isfinite(state[name]))
+        if not is_count and (isinstance(attributes[name], int) or not is_number):
+            raise ValueError(f"{name} is {state[name]}")
+    attributes |= {name: state[name] for name in names}
 
 
 def load_model(model: nn.Module, state: dict[str, Tensor]) -> None:
