@@ -232,7 +232,7 @@ class BaseTrainer(ABC):
         """Take the numbers and the parts that a subclass has added, but no optimizer. The model is given already."""
         parts = {name: part for name, part in self._parts().items() if not isinstance(part, Optimizer | LRScheduler)}
         del parts["model"]
-        with has_to_fit("test"):
+        with has_to_fit():
             load_states(parts, state)
             load_numbers([name for name in self.saved_numbers if name in state], state, vars(self))
 
@@ -242,7 +242,7 @@ class BaseTrainer(ABC):
 
     def resume(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint; this trainer's config wins. Returns lines to show. UserError if it does not fit."""
-        with has_to_fit("run"):
+        with has_to_fit():
             if changes_schedule(checkpoint["config"], self.config):
                 self.schedule.wind_forward(checkpoint["epoch"], checkpoint["step"])
             fresh = snapshot(self.state_dict() | {"random": random_state()})

@@ -37,14 +37,14 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def has_to_fit(what: str) -> Iterator[None]:
+def has_to_fit() -> Iterator[None]:
     """Make a UserError of what a checkpoint's state causes where it is loaded, if it is another's or damaged."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if type(error).__name__ == "OutOfMemoryError":
             raise
-        raise UserError(f"the checkpoint does not fit this {what}: {type(error).__name__}: {error}") from error
+        raise UserError(f"the checkpoint does not fit this run: {type(error).__name__}: {error}") from error
 
 
 def run_command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:

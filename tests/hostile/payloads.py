@@ -448,7 +448,7 @@ for name, values in {
     "a best of 2^2000": {"best": 2**2000},
     "a best that is a list": {"best": [1]},
 }.items():
-    add(f"value: {name}", with_values(**values), MISFIT, both=False)
+    add(f"value: {name}", with_values(**values), MISFIT)
 add("value: weights that are numbers", with_values(model={"x": 1}), OTHER_MODEL)
 add("value: an average of numbers", with_values(ema={"n_averaged": 1, "module.x": 5}), None)
 add("value: a config of numbers", with_values(config={1: 2}), "arch: missing")
@@ -504,9 +504,9 @@ for name, (path, value) in {
     "batches without targets": ("train_metrics.pending", [(torch.ones(3), "x")]),
     "losses of texts": ("train_metrics.means.loss", [(3, "x")]),
     "means without end": ("train_metrics.means.loss", [(2**60, torch.ones(3))]),
-    "a part's size of a text": ("part_size", "x"),
 }.items():
     add(f"state: {name}", in_state(path, value), MISFIT, both=False)
+add("state: a part's size of a text", in_state("part_size", "x"), MISFIT)
 
 
 def in_optimizer(key: str, value: Any) -> Callable[[Path, dict], None]:
