@@ -1,18 +1,21 @@
 # make train    set everything up and train the default config
-# make test     set everything up, check the code and run the tests
+# make lint     set everything up and check the code
+# make test     set everything up and run the tests; in the template itself, after `make lint`
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: train test clean
+.PHONY: train lint test clean
 
 train: .venv/installed
 	.venv/bin/python train.py -c config.json
 
-test: .venv/installed-dev
+lint: .venv/installed-dev
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/basedpyright -p . --pythonpath .venv/bin/python
+
+test: .venv/installed-dev $(if $(wildcard new_project.py),lint)
 	.venv/bin/python -m pytest -q -n auto --maxprocesses 4
 
 .venv/installed: requirements.txt

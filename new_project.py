@@ -2,120 +2,88 @@
 
 python new_project.py ../my-project                                        with the default example
 python new_project.py ../my-project --example configs/mnist_lenet.json     with another one
+python new_project.py --update ../my-project                               bring a copy to this version
 """
 
 import argparse
-import ast
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-from utils.config import OBJECTS, checked, definitions, read_json
+from tools.new_project.files import PROJECT, TESTED_EXAMPLE, core_files, example_files, file_for_copy, pages_for
+from tools.new_project.update import hash_of, update, write_record
+from utils.config import checked, read_json
 from utils.errors import UserError, run_command
 
-PROJECT = Path(__file__).resolve().parent
-ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
-CORE_OF_ROOMS = ("__init__.py", "loss.py", "metric.py", "report.py", "trainer.py")
-WHOLE = ("base", "logger", "utils", "train.py", "test.py", "parse_config.py", "requirements.txt",
-         "requirements-dev.txt", "pyproject.toml", "Makefile", ".gitignore", "saved/.gitkeep", "tests/conftest.py",
-         "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py", "tests/test_bad_input.py",
-         "tests/test_structure.py", "tests/trainer/test_trainer.py", "tools/__init__.py", "tools/check.py")  # fmt: skip
+README = """# {title}
 
-README = """# {name}
+Began as `{example}` of the PyTorch project template.
 
     make train      set everything up and train config.json
-    make test       set everything up, check the code and run the tests
+    make test       set everything up and run the tests
+    make lint       set everything up and check the code (ruff, basedpyright)
 
 With an environment of your own:
 
     pip install -r requirements.txt
-    python train.py -c config.json
-    python test.py -r saved/<name>/<run_id>/model_best.pth
+    python train.py -c config.json --run-id first
+    python test.py -r saved/{name}/first
     tensorboard --logdir saved
 
-Add a dataset in `data_loader/`, a model in `model/`, and name their classes in `config.json`.
+Add a dataset in `data_loader/`, a model in `model/`, and name their classes in `config.json`. The pages in `docs/` say
+how, and `python -m tools.export --help` and the like what else there is.
+
+## Results
+
+| run | what is different | validation | test |
+|---|---|---|---|
+| first | `config.json` | | |
 """
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Find the example's files, copy them and the core."""
+    """Make a copy, or update one."""
     parser = argparse.ArgumentParser("new_project.py", description="Copy the core and one example into a new folder.")
     parser.add_argument("target", type=Path, help="the new folder; it may exist only if it is empty")
-    parser.add_argument("--example", type=Path, default=PROJECT / "config.json", metavar="CONFIG")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--example", type=Path, default=PROJECT / "config.json", metavar="CONFIG")
+    what.add_argument("--update", action="store_true", help="bring the untouched files of a copy to this version")
     args = parser.parse_args(argv)
+    if args.update:
+        print("\n".join(update(args.target)))
+    else:
+        copy(args.target, args.example)
+        print(f"{args.target} is ready:\n\n    cd {args.target}\n    make train")
 
-    target, example = args.target, args.example
+
+def copy(target: Path, example: Path) -> None:
+    """Fill a new folder with the core and an example."""
     config = checked(read_json(example), str(example))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a new folder")
-    if PROJECT in target.resolve().parents:
+    if target.resolve().is_relative_to(PROJECT):
         raise UserError(f"{target} lies inside the template; name a folder outside it, such as ../my-project")
 
+    own = example.resolve()
+    place = own.relative_to(PROJECT).as_posix() if own.is_relative_to(PROJECT) else None
+    sources = core_files() | example_files(config) | pages_for(place or example.name)
+    if own.is_relative_to(PROJECT / "configs"):  # a later reader looks for it there
+        sources.add(own)
+    contents = {path.relative_to(PROJECT).as_posix(): file_for_copy(path, sources) for path in sources}
+    contents[TESTED_EXAMPLE] = own.read_bytes()
+    readme = README.format(title=target.resolve().name, name=config["name"], example=place or example.name)
+    theirs = {"config.json": own.read_bytes(), "README.md": readme.encode()}  # an update leaves them alone
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for path in [*files_to_copy(config), *own_config(example)]:
+        for path, content in (contents | theirs).items():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(PROJECT / path, target / path)
-        shutil.copyfile(example, target / "config.json")
-        (target / "README.md").write_text(README.format(name=target.resolve().name), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from None
-    print(f"{target} is ready:\n\n    cd {target}\n    make train")
-
-
-def files_to_copy(config: dict) -> list[Path]:
-    """The core's files, and those of the example with the tests that mirror them, relative to the project."""
-    files = {path for entry in WHOLE for path in files_below(PROJECT / entry)}
-    files |= {PROJECT / room / name for room in ROOMS for name in CORE_OF_ROOMS}
-    files |= needed_by(config) | data_files(config)
-    return sorted(path.relative_to(PROJECT) for path in files if path.is_file())
-
-
-def own_config(example: Path) -> list[Path]:
-    """The example's place in configs/: its tests, and a later reader, look for it there."""
-    path = example.resolve()
-    return [path.relative_to(PROJECT)] if PROJECT / "configs" in path.parents else []
-
-
-def files_below(path: Path) -> list[Path]:
-    """A file, or all of a folder's but what Python caches."""
-    return [path] if path.is_file() else [p for p in path.rglob("*") if "__pycache__" not in p.parts]
-
-
-def needed_by(config: dict) -> set[Path]:
-    """The files of the rooms that define what the config names, their tests, and the files that those import."""
-    found: set[Path] = set()
-    waiting = [
-        definitions(OBJECTS[key].package)[config[key]["type"]].path for key in ("arch", "data_loader", "trainer")
-    ]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            tests = PROJECT / "tests" / path.relative_to(PROJECT).with_name(f"test_{path.name}")
-            beside = [file for file in (tests, path.with_name("__init__.py")) if file.is_file()]
-            waiting += [*imports_from_rooms(path), *beside]
-    return found
-
-
-def data_files(value: Any) -> set[Path]:
-    """The project's own files, such as a small table, that a config's texts name."""
-    if isinstance(value, dict | list):
-        return set().union(*map(data_files, value.values() if isinstance(value, dict) else value))
-    path = (PROJECT / value).resolve() if isinstance(value, str) else PROJECT
-    return {path} if path.is_file() and PROJECT in path.parents else set()
-
-
-def imports_from_rooms(path: Path) -> list[Path]:
-    """The files of the rooms, and of tools, that a file imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    files = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            folder = path.parents[node.level - 1] if node.level else PROJECT
-            files.append(folder.joinpath(*node.module.split(".")).with_suffix(".py"))
-    return [f for f in files if f.is_file() and f.relative_to(PROJECT).parts[0] in (*ROOMS, "tools")]
+            (target / path).write_bytes(content)
+        write_record(target, {path: hash_of(content) for path, content in contents.items()}, place)
+    except BaseException as error:  # a copy is whole, or not there
+        shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UserError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def record_environment(run_dir: Path, device: str) -> None:
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": [Path(sys.executable).name, *sys.argv],
         "device": device,
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES}
@@ -123,7 +123,7 @@ def _read_environment(run_dir: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged; go on in a new folder with --run-id NAME") from None
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """The project's commit, with -dirty behind it if there are changes."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -15,6 +15,7 @@ import torch
 from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent
+EXAMPLE = next(path for path in (PROJECT / "tests/example.json", PROJECT / "config.json") if path.exists())
 torch.set_num_threads(1)  # the models of the tests are tiny
 hypothesis.settings.register_profile("template", deadline=None)  # the first example pays for imports
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
@@ -38,7 +39,7 @@ def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Callable[..., Path]:
-    """`train("config.json", "trainer.epochs=2", run_id="a")`: train.py -c ... -s ...; returns the run's folder."""
+    """`train(example, "trainer.epochs=2", run_id="a")`: train.py -c ... -s ...; returns the run's folder."""
     main = load_script("train").main
 
     def run(config: str | Path, *settings: str, run_id: str = "run") -> Path:
@@ -52,14 +53,29 @@ def train(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def offline(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The settings with which config.json runs without a network.
+def example() -> str:
+    """The config that the commands are tested with: config.json or, in a copy, where that is its owner's, the example
+    it began with. An owner who has deleted the example's code needs no tests of it.
+    """
+    from utils.config import checked, read_json
+    from utils.errors import ConfigError
+
+    try:
+        checked(read_json(EXAMPLE), str(EXAMPLE))
+    except ConfigError as error:
+        pytest.skip(f"the example is no longer here: {error}")
+    return str(EXAMPLE)
+
+
+@pytest.fixture(scope="session")
+def offline(example: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The settings with which the example runs without a network.
 
     A loader that reads files, and a model that reads weights, say how: `offline_settings(folder)` in their tests.
     """
     from utils.config import definitions, read_json
 
-    config, settings = read_json(PROJECT / "config.json"), []
+    config, settings = read_json(Path(example)), []
     for key, package in (("data_loader", "data_loader"), ("arch", "model")):
         module = definitions(package)[config[key]["type"]].path.stem
         tests = f"tests/{package}/test_{module}"

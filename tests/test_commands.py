@@ -1,4 +1,4 @@
-"""train.py and test.py as a person uses them, on the project's own config.json."""
+"""train.py and test.py as a person uses them, on the project's example."""
 
 import json
 import re
@@ -38,9 +38,9 @@ def flat(value):
     return value
 
 
-def test_a_run_leaves_the_files_that_were_promised(train, offline, read_metrics):
+def test_a_run_leaves_the_files_that_were_promised(train, example, offline, read_metrics):
     run_dir = train(
-        "config.json", "trainer.epochs=3", "trainer.save_period=2", "trainer.tensorboard=true", *WATCHED, *offline
+        example, "trainer.epochs=3", "trainer.save_period=2", "trainer.tensorboard=true", *WATCHED, *offline
     )
     assert {path.name for path in run_dir.iterdir()} >= {
         "config.json",
@@ -63,11 +63,11 @@ def test_a_run_leaves_the_files_that_were_promised(train, offline, read_metrics)
     assert "epoch 3/3" in (run_dir / "train.log").read_text()
 
 
-def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(train, resume, offline, read_metrics):
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(train, resume, example, offline, read_metrics):
     """Epochs 1-6 against 1-3 and then 4-6: weights, optimizer, scheduler, random state, metrics, best."""
     settings = ["trainer.early_stop=5", "trainer.save_period=3", *WATCHED, *offline]
-    straight = train("config.json", "trainer.epochs=6", *settings, run_id="straight")
-    stopped = train("config.json", "trainer.epochs=3", *settings, run_id="stopped")
+    straight = train(example, "trainer.epochs=6", *settings, run_id="straight")
+    stopped = train(example, "trainer.epochs=3", *settings, run_id="stopped")
     torch.rand(5)
     resume(stopped, "trainer.epochs=6")
     for name in ("checkpoint-last.pth", "checkpoint-epoch6.pth", "model_best.pth"):
@@ -79,8 +79,8 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(train, resume, o
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
-def test_what_is_changed_on_resume_wins_and_is_logged(train, resume, offline, read_metrics):
-    run_dir = train("config.json", "trainer.epochs=1", "lr_scheduler=null", *offline)
+def test_what_is_changed_on_resume_wins_and_is_logged(train, resume, example, offline, read_metrics):
+    run_dir = train(example, "trainer.epochs=1", "lr_scheduler=null", *offline)
     resume(run_dir, "trainer.epochs=2", "optimizer.args.lr=0.0625")
     assert [record["lr"] for record in read_metrics(run_dir)][1] == 0.0625
     log = (run_dir / "train.log").read_text()
@@ -93,21 +93,21 @@ def test_what_is_changed_on_resume_wins_and_is_logged(train, resume, offline, re
     assert json.loads((run_dir / "config.json").read_text())["optimizer"]["args"]["lr"] == 0.0625
 
 
-def test_a_run_begins_with_a_look_at_its_data(train, offline):
-    log = (train("config.json", "trainer.epochs=1", *offline) / "train.log").read_text()
+def test_a_run_begins_with_a_look_at_its_data(train, example, offline):
+    log = (train(example, "trainer.epochs=1", *offline) / "train.log").read_text()
     assert log.index("Data: ") < log.index("epoch 1/1")
 
 
-def test_a_finished_run_has_nothing_left_to_train(train, resume, offline, read_metrics):
-    run_dir = train("config.json", "trainer.epochs=1", *offline)
+def test_a_finished_run_has_nothing_left_to_train(train, resume, example, offline, read_metrics):
+    run_dir = train(example, "trainer.epochs=1", *offline)
     before = (run_dir / "checkpoint-last.pth").read_bytes()
     resume(run_dir)
     assert (run_dir / "checkpoint-last.pth").read_bytes() == before
     assert len(read_metrics(run_dir)) == 1
 
 
-def test_a_checkpoint_is_all_that_a_test_needs(train, evaluate, offline, tmp_path):
-    run_dir = train("config.json", "trainer.epochs=1", *WATCHED, *offline)
+def test_a_checkpoint_is_all_that_a_test_needs(train, evaluate, example, offline, tmp_path):
+    run_dir = train(example, "trainer.epochs=1", *WATCHED, *offline)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (run_dir / "model_best.pth").rename(elsewhere / "renamed.pth")
@@ -119,13 +119,13 @@ def test_a_checkpoint_is_all_that_a_test_needs(train, evaluate, offline, tmp_pat
     assert batch_size_changed["n_samples"] == results["n_samples"]
 
 
-def test_check_writes_nothing(offline, tmp_path, capsys):
+def test_check_writes_nothing(example, offline, tmp_path, capsys):
     done = subprocess.run(
         [
             sys.executable,
             "train.py",
             "-c",
-            "config.json",
+            example,
             "--check",
             "-s",
             f"trainer.save_dir={tmp_path}/saved",
@@ -140,9 +140,11 @@ def test_check_writes_nothing(offline, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_run_with_its_code_and_a_checkpoint(tmp_path, resume, offline, read_metrics, number, code):
+def test_a_signal_ends_the_run_with_its_code_and_a_checkpoint(
+    tmp_path, resume, example, offline, read_metrics, number, code
+):
     settings = ["trainer.epochs=100000", "trainer.early_stop=0", f"trainer.save_dir={tmp_path}", "lr_scheduler=null"]
-    command = [sys.executable, "train.py", "-c", "config.json", "--run-id", "run", "-s", *settings, *offline]
+    command = [sys.executable, "train.py", "-c", example, "--run-id", "run", "-s", *settings, *offline]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("*/run/checkpoint-last.pth")) and process.poll() is None:
@@ -159,10 +161,12 @@ def test_a_signal_ends_the_run_with_its_code_and_a_checkpoint(tmp_path, resume, 
     assert len(read_metrics(run_dir)) == checkpoint["epoch"] + 2
 
 
-def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_log_says_so(train, resume, offline):
+def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_log_says_so(
+    train, resume, example, offline
+):
     settings = ["trainer.epochs=3", "trainer.save_period=1", "lr_scheduler=null", *offline]
-    straight = train("config.json", *settings, run_id="straight")
-    damaged = train("config.json", *settings, run_id="damaged")
+    straight = train(example, *settings, run_id="straight")
+    damaged = train(example, *settings, run_id="damaged")
     (damaged / "checkpoint-last.pth").write_bytes(b"")
     (damaged / "model_best.pth").write_bytes(b"PK")
     (damaged / "checkpoint-epoch3.pth").write_bytes((damaged / "checkpoint-epoch3.pth").read_bytes()[:-100])
@@ -173,8 +177,8 @@ def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_lo
     assert_same_checkpoint(straight / "checkpoint-epoch3.pth", damaged / "checkpoint-epoch3.pth")
 
 
-def test_a_run_under_way_cannot_be_resumed_by_a_second_process(train, offline, tmp_path):
-    run_dir = train("config.json", "trainer.epochs=1", *offline)
+def test_a_run_under_way_cannot_be_resumed_by_a_second_process(train, example, offline, tmp_path):
+    run_dir = train(example, "trainer.epochs=1", *offline)
     (run_dir / ".lock").unlink()  # this process holds it
     code = "import sys; from pathlib import Path; from logger.run_dir import open_run_dir; from utils.checkpoint " \
            "import open_checkpoint; run_dir = Path(sys.argv[1]); open_run_dir(run_dir, open_checkpoint(run_dir)[1]); " \

@@ -10,15 +10,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from torch import nn
 
 from base import BaseDataLoader, BaseDataset, BaseModel, InMemoryDataset
-from model.metric import accuracy, macro_f1
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
 from utils.data import split_indices
 from utils.errors import TrainingInterrupted, UserError
+from utils.loop import per_epoch
 from utils.seed import random_state
+
+
+def accuracy(output, target):  # metrics of the tests' own: a project may have others
+    return (output.argmax(1) == target).float().mean()
+
+
+@per_epoch
+def macro_f1(output, target):
+    return f1_score(target, output.argmax(1), average="macro")
 
 
 class Net(BaseModel):

@@ -5,11 +5,25 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
-from model.metric import accuracy, macro_f1, top_k_acc
 from utils.checkpoint import snapshot
 from utils.errors import UserError
 from utils.loop.metric_tracker import MAX_BATCHES, MetricTracker, per_epoch
+
+
+def accuracy(output, target):  # metrics of the tests' own: a project may have others
+    return (output.argmax(1) == target).float().mean()
+
+
+def top_k_acc(output, target, k=3):
+    return (output.topk(k, dim=1).indices == target.unsqueeze(1)).any(dim=1).float().mean()
+
+
+@per_epoch
+def macro_f1(output, target):
+    return f1_score(target, output.argmax(1), average="macro")
+
 
 METRICS = [accuracy, top_k_acc, macro_f1]
 
