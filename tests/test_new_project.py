@@ -1,5 +1,6 @@
-"""A copy made by new_project.py is a project: it trains, is tested, and passes its own tests."""
+"""A copy made by new_project.py is a project: it trains, is tested, passes its own tests, and can be updated."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -9,36 +10,66 @@ from pathlib import Path
 import pytest
 
 import new_project
+from tools.new_project import files as template
 from utils.config import catalog, checked, read_json
+from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent
+ROOMS = ("data_loader", "model", "trainer")
 
 
-def run(*command: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess:
+def run(*command: str, cwd: Path) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=170)
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_default_copy_trains_is_tested_and_passes_its_tests(tmp_path):
-    target = tmp_path / "mine"
-    made = run("new_project.py", str(target))
-    assert made.returncode == 0, made.stderr
-    assert {path for path in files(target) if path.startswith(("data_loader", "model", "trainer"))} == {
+def copy(target: Path, *options: str) -> Path:
+    assert run_command(new_project.main, [str(target), *options]) == 0
+    return target
+
+
+# What owners do, none of which the template would do: by path, what a file of theirs holds.
+OWN = {
+    "scratch.py": "import pickle\nimport pandas as pd\nfrom model import mlp\nx = eval('1')\n",
+    "model/metric.py": "def mine(output, target):\n    return (output.argmax(1) == target).float().mean()\n",
+    "model/vision/__init__.py": "",
+    "model/vision/block.py": "import pickle\nimport torchvision\n",
+    "model/vision/net.py": "from torch import nn\nfrom base import BaseModel\nfrom . import block\n"
+    "class Net(BaseModel):\n"
+    "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(4, 3)\n"
+    "    def forward(self, x):\n        return self.layer(x)\n",
+    "data_loader/iris.py": "from sklearn.datasets import load_iris\nimport torch\n"
+    "from base import BaseDataLoader, InMemoryDataset\n"
+    "class IrisDataLoader(BaseDataLoader):\n"
+    "    def __init__(self, batch_size, training=True, **options):\n"
+    "        x, y = load_iris(return_X_y=True)\n"
+    "        part = slice(0, None, 2) if training else slice(1, None, 2)\n"
+    "        data = InMemoryDataset(torch.tensor(x[part]).float(), torch.tensor(y[part]))\n"
+    "        super().__init__(data, batch_size, training=training, **options)\n",
+}
+OWN_CONFIG = {
+    "name": "Iris",
+    "arch": {"type": "Net"},
+    "data_loader": {"type": "IrisDataLoader", "args": {"batch_size": 16, "validation_split": 0.2}},
+    "optimizer": {"type": "Adam", "args": {"lr": 0.01}},
+    "loss": "cross_entropy",
+    "metrics": ["mine"],
+    "trainer": {"epochs": 3, "monitor": "min val_loss"},
+}
+
+
+def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tmp_path):
+    target = copy(tmp_path / "mine")
+    assert {path for path in files(target) if path.startswith(ROOMS)} == {
         "data_loader/__init__.py", "data_loader/digits.py", "data_loader/report.py", "data_loader/subset.py",
         "data_loader/transforms.py",
         "model/__init__.py", "model/activation.py", "model/loss.py", "model/metric.py", "model/mlp.py",
         "trainer/__init__.py", "trainer/report.py", "trainer/trainer.py",
     }  # fmt: skip
     assert "# mine" in (target / "README.md").read_text()
-
-    trained = run("train.py", "-c", "config.json", "--run-id", "a", "-s", "trainer.epochs=2", cwd=target)
-    assert trained.returncode == 0, trained.stderr
-    tested = run("test.py", "-r", "saved/Digits_MLP/a", cwd=target)
-    assert tested.returncode == 0, tested.stderr
-    assert json.loads((target / "saved/Digits_MLP/a/test_metrics.json").read_text())["n_samples"] == 360
     tools = Path(sys.executable).parent
     for tool in ("ruff check", "ruff format --check", f"basedpyright -p . --pythonpath {sys.executable}"):
         assert tool.split(" --pythonpath")[0] in (target / "Makefile").read_text()
@@ -46,25 +77,54 @@ def test_the_default_copy_trains_is_tested_and_passes_its_tests(tmp_path):
             [tools / tool.split()[0], *tool.split()[1:]], cwd=target, capture_output=True, text=True
         )
         assert checked.returncode == 0, checked.stdout
-    # of its tests those that meet the example; base, utils and so on are the very files that are tested here anyway
-    own = ["tests/data_loader", "tests/model", "tests/test_structure.py", "tests/test_bad_input.py"]
+
+    for path, source in OWN.items():
+        (target / path).parent.mkdir(exist_ok=True)
+        (target / path).write_text(source)
+    for path in ("config.json", "configs/iris.json"):
+        (target / path).parent.mkdir(exist_ok=True)
+        (target / path).write_text(json.dumps(OWN_CONFIG))
+    trained = run("train.py", "-c", "config.json", "--run-id", "a", cwd=target)
+    assert trained.returncode == 0, trained.stderr
+    tested = run("test.py", "-r", "saved/Iris/a", cwd=target)
+    assert tested.returncode == 0, tested.stderr
+    assert json.loads((target / "saved/Iris/a/test_metrics.json").read_text())["n_samples"] == 75
+    # of its tests those that meet what the owner changed; base, utils and so on are the very files that are tested here
+    own = ["tests/data_loader", "tests/model", "tests/test_safety.py", "tests/test_bad_input.py"]
     passed = run("-m", "pytest", "-q", "-x", *own, cwd=target)
     assert passed.returncode == 0, passed.stdout
 
 
+def test_the_tests_of_an_example_that_is_gone_are_skipped(tmp_path):
+    target = copy(tmp_path / "mine")
+    (target / "model/mlp.py").unlink()
+    passed = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_commands.py", cwd=target)
+    assert passed.returncode == 0 and "passed" not in passed.stdout.splitlines()[-1], passed.stdout
+
+
 @pytest.mark.parametrize("example", sorted((PROJECT / "configs").glob("*.json")), ids=lambda path: path.stem)
-def test_every_example_can_be_copied(tmp_path, example):
-    target = tmp_path / "mine"
-    made = run("new_project.py", str(target), "--example", str(example))
-    assert made.returncode == 0, made.stderr
-    config = json.loads((target / "config.json").read_text())
-    assert config == json.loads(example.read_text()) == json.loads((target / "configs" / example.name).read_text())
-    code = (
-        "from parse_config import *; c = ConfigParser(read_json(Path('config.json')))\n"
-        "for key in ('arch', 'data_loader', 'trainer'): definitions(OBJECTS[key].package)[c[key]['type']].load()\n"
-    )
-    loaded = run("-c", code, cwd=target)
-    assert loaded.returncode == 0, loaded.stderr
+def test_every_example_is_copied_with_all_that_it_imports(tmp_path, example):
+    target = copy(tmp_path / "mine", "--example", str(example))
+    for path in ("config.json", f"configs/{example.name}", template.TESTED_EXAMPLE):
+        assert json.loads((target / path).read_text()) == json.loads(example.read_text())
+    for path in files(target):
+        if path.endswith(".py"):
+            tree = ast.parse((target / path).read_text())
+            for name in {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}:
+                if name.startswith(tuple(f"{room}." for room in ROOMS)):
+                    assert (target / f"{name.replace('.', '/')}.py").is_file(), f"{path} imports {name}"
+    pages = [path for path in files(target) if path.startswith("docs/examples/")]
+    assert all(f"configs/{example.name}" in (target / page).read_text() for page in pages)
+    assert pages or "csv" not in example.name
+
+
+def test_the_links_of_the_pages_lead_to_files_that_are_there(tmp_path):
+    target = copy(tmp_path / "mine")
+    pages = list((target / "docs").rglob("*.md"))
+    assert pages
+    for page in pages:
+        for _, link in template.LINK.findall(page.read_text()):
+            assert link.startswith(("http", "#")) or (page.parent / link.partition("#")[0]).exists(), (page, link)
 
 
 def test_an_existing_folder_is_never_touched(refused, tmp_path):
@@ -75,8 +135,7 @@ def test_an_existing_folder_is_never_touched(refused, tmp_path):
 
 
 def test_an_empty_folder_is_filled(tmp_path):
-    assert run("new_project.py", str(tmp_path)).returncode == 0
-    assert (tmp_path / "train.py").is_file()
+    assert (copy(tmp_path) / "train.py").is_file()
 
 
 def test_wrong_requests_make_nothing(refused, tmp_path):
@@ -88,23 +147,156 @@ def test_wrong_requests_make_nothing(refused, tmp_path):
     assert not target.exists() and not (PROJECT / "inside").exists()
 
 
+def test_a_copy_that_fails_half_way_leaves_nothing(refused, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tools.new_project.update.write_json", full)
+    assert "cannot be written: No space left" in refused("new_project", tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+# ------------------------------------------------------------------------------------------------------ the update
+
+
+@pytest.fixture
+def small_template(tmp_path, monkeypatch) -> Path:
+    """A template of a few files, which a test may change."""
+    root = tmp_path / "template"
+    sources = {
+        "base/a.py": "a = 1\n",
+        "utils/b.py": "b = 1\n",
+        "train.py": "",
+        "data_loader/set.py": "",
+        "config.json": "{}",
+    }
+    for path, source in sources.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(source)
+    for module in ("tools.new_project.files", "tools.new_project.update", "new_project"):
+        monkeypatch.setattr(f"{module}.PROJECT", root)
+    monkeypatch.setattr("new_project.checked", lambda config, where: {"name": "x"})
+    monkeypatch.setattr("new_project.example_files", lambda config: {root / "data_loader/set.py"})
+    return root
+
+
+def update(target: Path, capsys) -> dict[str, set[str]]:
+    """What an update says: the paths by the first word of their line."""
+    capsys.readouterr()
+    assert run_command(new_project.main, ["--update", str(target)]) == 0
+    lines = [line.partition(": ") for line in capsys.readouterr().out.splitlines()[1:]]
+    return {what.partition(" (")[0]: set(paths.split(", ")) for what, _, paths in lines}
+
+
+def test_an_update_brings_what_is_untouched_and_nothing_else(small_template, tmp_path, capsys):
+    target = copy(tmp_path / "mine", "--example", str(small_template / "config.json"))
+    assert update(target, capsys) == {}
+
+    (target / "utils/b.py").write_text("b = 'mine'\n")  # changed by both
+    (target / "train.py").write_text("# mine\n")  # changed by its owner
+    (target / "data_loader/set.py").unlink()
+    (target / "model").mkdir()
+    (target / "model/own.py").write_text("own")
+    (target / "config.json").write_text("mine")
+    for path in ("base/a.py", "utils/b.py", "base/new.py", "data_loader/set.py", "config.json"):
+        (small_template / path).write_text("2\n")
+    assert update(target, capsys) == {
+        "brought to this version": {"base/a.py", "tests/example.json"},
+        "new": {"base/new.py"},
+        "changed by you, and left alone": {"train.py"},
+        f"changed by you, and by the template; left alone, compare with {small_template}": {"utils/b.py"},
+        "deleted by you, and left out": {"data_loader/set.py"},
+    }
+    texts = {path: (target / path).read_text() for path in files(target)}
+    assert texts["base/a.py"] == texts["base/new.py"] == "2\n"
+    assert texts["utils/b.py"] == "b = 'mine'\n" and texts["train.py"] == "# mine\n"
+    assert texts["model/own.py"] == "own" and texts["config.json"] == "mine"
+    assert "data_loader/set.py" not in texts
+
+    (small_template / "base/a.py").unlink()
+    (target / "utils/b.py").write_text("2\n")  # the owner took the template's
+    assert update(target, capsys) == {
+        "changed by you, and left alone": {"train.py"},
+        "deleted by you, and left out": {"data_loader/set.py"},
+        "no longer in the template, and kept": {"base/a.py"},
+    }
+    (small_template / "utils/b.py").write_text("3\r\n")
+    assert update(target, capsys)["brought to this version"] == {"utils/b.py"}
+
+
+def test_a_new_file_of_the_template_never_replaces_the_owners(small_template, tmp_path, capsys):
+    target = copy(tmp_path / "mine", "--example", str(small_template / "config.json"))
+    for root, text in ((target, "mine"), (small_template, "theirs")):
+        (root / "utils/c.py").write_text(text)
+    [(what, paths)] = update(target, capsys).items()
+    assert "left alone" in what and paths == {"utils/c.py"}
+    assert (target / "utils/c.py").read_text() == "mine"
+
+
+def test_an_update_that_fails_half_way_is_gone_on_with(small_template, tmp_path, capsys, refused, monkeypatch):
+    target = copy(tmp_path / "mine", "--example", str(small_template / "config.json"))
+    for path in ("base/a.py", "utils/b.py"):
+        (small_template / path).write_text("2\n")
+    real = template.file_for_copy
+
+    def failing(path, copied):
+        if path.name == "b.py":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, copied)
+
+    monkeypatch.setattr("tools.new_project.update.file_for_copy", failing)
+    assert "Permission denied" in refused("new_project", "--update", target)
+    monkeypatch.setattr("tools.new_project.update.file_for_copy", real)
+    assert update(target, capsys) == {"brought to this version": {"utils/b.py"}}
+    assert (target / "base/a.py").read_text() == (target / "utils/b.py").read_text() == "2\n"
+    assert update(target, capsys) == {}
+
+
+def test_only_a_copy_whose_changes_are_committed_is_updated(small_template, tmp_path, capsys, refused):
+    assert "new_project.py of this template did not make it" in refused("new_project", "--update", tmp_path)
+    target = copy(tmp_path / "mine", "--example", str(small_template / "config.json"))
+    git = ["git", "-C", str(target), "-c", "user.name=x", "-c", "user.email=x@localhost"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (small_template / "base/a.py").write_text("2\n")
+    assert "not committed" in refused("new_project", "--update", target)
+    assert (target / "base/a.py").read_text() == "a = 1\n"
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
+    assert "brought to this version" in update(target, capsys)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"files": 1}', '{"example": null, "files": {"../evil": "x"}}', "{}"])
+def test_a_damaged_record_is_one_line(small_template, tmp_path, refused, text):
+    target = copy(tmp_path / "mine", "--example", str(small_template / "config.json"))
+    (target / ".template.json").write_text(text)
+    assert "is damaged" in refused("new_project", "--update", target)
+
+
+# --------------------------------------------------------------------------------------------------- what is copied
+
+
 def test_a_model_in_a_folder_of_its_own_is_copied_with_what_it_imports(tmp_path, monkeypatch):
-    for room in ("base", "data_loader", "model", "trainer"):
+    for room in ("base", *ROOMS):
         shutil.copytree(PROJECT / room, tmp_path / room)
     sources = {
-        "model/vision/net.py": "from base import BaseModel\nfrom .block import Block\nclass Net(BaseModel): ...\n",
+        "model/vision/net.py": "import model.vision.stem\nfrom base import BaseModel\nfrom . import neck\n"
+        "from .block import Block\nfrom ..vision.head import Head\nclass Net(BaseModel): ...\n",
         "model/vision/block.py": "class Block: ...\n",
+        "model/vision/head.py": "from model import tail\nclass Head: ...\n",
+        "model/vision/neck.py": "",
+        "model/vision/stem.py": "",
+        "model/tail.py": "",
         "tests/model/vision/test_net.py": "",
     }
     for path, source in sources.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(source)
     monkeypatch.setattr(catalog, "PROJECT", tmp_path)
-    monkeypatch.setattr(new_project, "PROJECT", tmp_path)
+    monkeypatch.setattr(template, "PROJECT", tmp_path)
     catalog.definitions.cache_clear()
     try:
         config = checked(read_json(PROJECT / "config.json") | {"arch": {"type": "Net"}}, "config.json")
-        found = {path.relative_to(tmp_path).as_posix() for path in new_project.needed_by(config)}
+        found = {path.relative_to(tmp_path).as_posix() for path in template.example_files(config)}
     finally:
         catalog.definitions.cache_clear()
     assert found >= sources.keys() and "model/mlp.py" not in found

@@ -38,7 +38,7 @@ def test_a_choice_keeps_image_and_label_together_and_all_test_images():
     assert n_test == ((all_test_labels == 7) | (all_test_labels == 8)).sum() > 50
 
 
-# For config.json, which is the default example or, in a copy, another one with this loader.
+# For the example: the default one or, in a copy, another one with this loader.
 OPTIONS = [
     'data_loader.args.augment=[{"type": "RandomCrop", "args": {"padding": 1}}]',
     "data_loader.args.balanced=true",
@@ -48,10 +48,10 @@ OPTIONS = [
 
 
 def test_a_config_can_name_every_option_and_a_run_with_them_goes_on_as_if_it_had_not_stopped(
-    train, resume, read_metrics
+    train, resume, example, read_metrics
 ):
-    straight = read_metrics(train("config.json", "trainer.epochs=4", *OPTIONS, run_id="straight"))
-    stopped = train("config.json", "trainer.epochs=2", *OPTIONS)
+    straight = read_metrics(train(example, "trainer.epochs=4", *OPTIONS, run_id="straight"))
+    stopped = train(example, "trainer.epochs=2", *OPTIONS)
     resumed = read_metrics(resume(stopped, "trainer.epochs=4"))
     assert [record["step"] for record in resumed] == [7, 14, 21, 28]
     for one, other in zip(straight, resumed, strict=True):
