@@ -95,6 +95,7 @@ class BaseTrainer(ABC):
         parts = {"model": model, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
         self.stateful: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
         self.writer = Writers(lambda: self.step)
+        self.logger = logging.getLogger(type(self).__module__)  # for a subclass's own words
         self.to_close: list[Any] = []  # data loaders, whose worker processes end with the training
         self.stop_signals = StopSignals()
         self.run_dir: Path | None = None
