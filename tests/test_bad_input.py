@@ -114,7 +114,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_wrong_file_is_refused(refused, tmp_path, case):
+def test_a_wrong_file_is_refused(refused, example, tmp_path, case):
     content, words = FILES[case]
     path = tmp_path / "c.json"
     if content is not None:
@@ -159,7 +159,7 @@ def test_debug_shows_the_traceback_too(refused, tmp_path, command):
     assert message.endswith(f"\n{line}")
 
 
-def test_a_message_neither_steers_nor_floods_the_terminal(refused, tmp_path):
+def test_a_message_neither_steers_nor_floods_the_terminal(refused, example, tmp_path):
     (tmp_path / "c.json").write_text(json.dumps(CONFIG | {"a\x1b[2J\nerror: \u202e": 1, "name": "x" * 10_000}))
     message = refused("train", "-c", tmp_path / "c.json")
     assert r"a\x1b[2J\nerror: \u202e: unknown key" in message

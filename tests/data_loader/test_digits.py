@@ -58,8 +58,8 @@ def test_a_config_can_name_every_option_and_a_run_with_them_goes_on_as_if_it_had
         assert one | {"seconds": 0} == other | {"seconds": 0}
 
 
-def test_a_wrong_augmentation_is_named(refused):
-    message = refused("train", "-c", "config.json", "-s", OPTIONS[0].replace("Crop", "Crob"))
+def test_a_wrong_augmentation_is_named(refused, example):
+    message = refused("train", "-c", example, "-s", OPTIONS[0].replace("Crop", "Crob"))
     assert "augment.0.type: 'RandomCrob' is unknown, did you mean 'RandomCrop'" in message
 
 
