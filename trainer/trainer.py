@@ -134,7 +134,7 @@ class Trainer(BaseTrainer):
         if self.optimizer is None or self.data_loader is None:
             raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
         self.data_loader.set_position(epoch, self.batch)
-        for batch in self._batches(self.data_loader):
+        for batch in self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}"):
             loss, output, target = self.train_step(batch)
             if self.ema is not None:
                 self.ema.update_parameters(self.model)
@@ -237,10 +237,10 @@ class Trainer(BaseTrainer):
             raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
         self.schedule.check_length(self.epochs, self.epochs * len(self.data_loader))
 
-    def _batches(self, batches: Iterable[Any], title: str = "") -> Iterable[Any]:
+    def _batches(self, batches: Iterable[Any], title: str) -> Iterable[Any]:
         """The batches as the model wants them, with a bar on a terminal where there is none for the whole run."""
         placed = map(to_channels_last, batches) if self.channels_last else batches
-        if self.bar is not None or not title:
-            return placed
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
+        if self.bar is not None or total == 1:
+            return placed
         return tqdm(placed, title, total, leave=False, delay=0.5, disable=None)

@@ -170,7 +170,7 @@ def test_if_there_is_no_other_place_the_message_says_so(on_small_disk, monkeypat
 def test_the_log_catches_up_and_tensorboard_ends(on_small_disk):
     def train(run_dir):
         writer, refused = Writers(lambda: 0), 0
-        writer.open(["tensorboard"], run_dir)
+        writer.open(["tensorboard"], run_dir, config={})
         with RunLog(run_dir, first_epoch=0, epochs=900, writer=writer) as run_log:
             for epoch in range(1, 901):
                 if epoch in (300, 600):
