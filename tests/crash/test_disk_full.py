@@ -183,7 +183,7 @@ def test_the_log_catches_up_and_tensorboard_ends(on_small_disk):
             assert refused > 200
         assert epochs_logged(run_dir) == list(range(1, 901))
 
-    assert on_small_disk(train).count("TensorBoard's files end here: No space left on device") == 1
+    assert on_small_disk(train).count("What tensorboard writes ends here: No space left on device") == 1
 
 
 def test_a_full_disk_at_the_start_is_one_line(on_small_disk):
