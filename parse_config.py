@@ -2,47 +2,12 @@
 
 import argparse
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from utils.config import OBJECTS, RUN_KEYS, TOP, accepts, apply_settings, as_json, checked, definitions, read_json
+from utils.config import OBJECTS, RUN_KEYS, apply_settings, as_json, checked, definitions, parse_args, read_json
 from utils.errors import ConfigError
-
-
-def make_parser(command: str) -> argparse.ArgumentParser:
-    """The options of train.py (`command` = "train") or test.py ("test")."""
-    train = command == "train"
-    what = "Train the model that a config describes." if train else "Evaluate a checkpoint on the test split."
-    parser = argparse.ArgumentParser(f"{command}.py", description=what)
-    add = parser.add_argument
-    add("-c", "--config", type=Path, metavar="FILE", help="the config; not needed with -r, a checkpoint holds its own")
-    add("-r", "--resume", type=Path, metavar="PATH", required=not train,
-        help="a checkpoint, or a run's folder: its newest intact checkpoint (test.py: its best)")  # fmt: skip
-    add("-d", "--device", help="cpu, cuda, cuda:1, a GPU's number or mps (default: a GPU if there is one)")
-    add("-s", "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-        help="change a config key: -s optimizer.args.lr=0.01 trainer.epochs=3")  # fmt: skip
-    add("--debug", action="store_true", help="show the traceback of an error too")
-    if train:
-        add("--lr", "--learning_rate", metavar="LR", help="short for -s optimizer.args.lr=LR")
-        add("--bs", "--batch_size", metavar="N", help="short for -s data_loader.args.batch_size=N")
-        add("--run-id", metavar="ID", help="the run folder's name (default: the time); with -r: go on in a new folder")
-        add("--check", action="store_true", help="try everything on one batch, write nothing, and stop")
-    return parser
-
-
-def parse_args(command: str, argv: list[str] | None) -> argparse.Namespace:
-    """The checked command line of train.py or test.py."""
-    parser = make_parser(command)
-    args = parser.parse_args(argv)
-    if not (args.config or args.resume):
-        parser.error("say what to train: -c config.json, or -r CHECKPOINT to go on with a run")
-    if command == "train":
-        if args.run_id is not None and not accepts(TOP["name"].annotation, args.run_id)[0]:
-            parser.error(f"--run-id {args.run_id!r} is not a folder's name: no slash, no leading dot")
-        shortcuts = {"optimizer.args.lr": args.lr, "data_loader.args.batch_size": args.bs}
-        args.set += [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    return args
 
 
 class ConfigParser:
@@ -65,6 +30,7 @@ class ConfigParser:
         self.args = argparse.Namespace(resume=None, run_id=None, device=None)
         self.resume: Any = None  # the path of the checkpoint, with -r, ...
         self.checkpoint: Any = None  # ... and its content
+        self.other_data = ""  # the name of the file or folder to test on, if it is not the checkpoint's
 
     @classmethod
     def from_args(cls, command: str, argv: list[str] | None = None) -> "ConfigParser":
@@ -72,7 +38,7 @@ class ConfigParser:
         args = parse_args(command, argv)
         resume = checkpoint = None
         if args.resume:
-            from utils.checkpoint import open_checkpoint  # imports torch
+            from utils.checkpoint import open_checkpoint, other_source  # imports torch
 
             resume, checkpoint = open_checkpoint(args.resume, prefer_best=command == "test")
         if command == "train" and args.run_id and not args.config:  # a stranger's config does not say where that goes
@@ -80,6 +46,7 @@ class ConfigParser:
         config = checkpoint["config"] if checkpoint and not args.config else read_json(args.config)
         parser = cls(config, str(args.config or resume), trusted=args.config is not None, settings=args.set)
         parser.args, parser.resume, parser.checkpoint = args, resume, checkpoint
+        parser.other_data = other_source(checkpoint["config"], parser.config) if checkpoint else ""
         return parser
 
     def __getitem__(self, key: str) -> Any:
@@ -103,12 +70,38 @@ class ConfigParser:
         fused = entry["type"] in ("Adam", "AdamW") and not decided and all(p.is_floating_point() for p in trainable)
         return self.init_obj("optimizer", trainable, **{"fused": True} if fused else {})
 
+    def init_loader(self, key: str = "data_loader", fitted: Mapping | None = None, **given: Any) -> Any:
+        """The data loader that a key names, or None, with what was `fitted` in training (or the checkpoint's)."""
+        if self.config[key] is None:
+            return None
+        given["fitted"] = fitted or self.trained_on.get("fitted")
+        given |= {} if key == "data_loader" else {"training": False, "whole": True}
+        known = definitions("data_loader")[self.config[key]["type"]].parameters[0]
+        if given.get("whole") and "fitted" in known and not given["fitted"]:
+            raise ConfigError(key, ["nothing is known of what was learnt from the training data; train anew"])
+        return self.init_obj(key, **{name: value for name, value in given.items() if name in known})
+
     def init_test_loader(self) -> Any:
-        """The data loader, built with `training=False`: the test split, every sample once."""
-        loader = self.init_obj("data_loader", training=False)
+        """The data to test on, every sample once: `test_data_loader`, else `data_loader` with `training=False`."""
+        from utils.data import fingerprint
+
+        key = "test_data_loader" if self.config["test_data_loader"] else "data_loader"
+        loader = self.init_loader(key, training=False, whole=self.other_data != "")
         if loader.training:
             raise ConfigError("data_loader.type", ["hand `training` on: super().__init__(..., training=training)"])
+        if fingerprint(loader) == self.trained_on.get("fingerprint"):
+            raise ConfigError("data_loader.type", ["it tests on the training's samples; see that it obeys `training`"])
         return loader
+
+    @property
+    def trained_on(self) -> dict[str, Any]:
+        """What the checkpoint says of its training data: `fitted` and `fingerprint`, or nothing."""
+        return (self.checkpoint or {}).get("data", {})
+
+    def test_file(self, name: str) -> Path:
+        """Where test.py writes what is called `name`: beside the checkpoint, with the name of other data in it."""
+        path = self.resume.parent / name
+        return path.with_stem(f"{path.stem}-{self.other_data}") if self.other_data else path
 
     def init_ftn(self, key: str, entry: Any = None) -> Callable:
         """The function that `loss`, or one entry of a list, names, with the config's arguments filled in."""

@@ -2,6 +2,7 @@
 
 python test.py -r saved/<name>/<run_id>/model_best.pth     the checkpoint is enough: its config is inside
 python test.py -r saved/<name>/<run_id>                    a run's best checkpoint
+python test.py -r saved/<name>/<run_id> -s data_loader.args.path=other.csv    ... on other data, all of them
 """
 
 import math
@@ -15,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     """Load the checkpoint, build what its config names, evaluate, write what came out beside it."""
     config = ConfigParser.from_args("test", argv)
 
+    from data_loader.sizes import fill_sizes
     from logger.figures import Predictions, prediction_table
     from logger.logger import setup_logging
     from utils.device import prepare_device
@@ -27,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
     # ---- the test split, and a trainer with the trained model
     data_loader = config.init_test_loader()
+    fill_sizes(config.config, data_loader)
     predictions = Predictions()
     trainer = config.init_tester(config.checkpoint, device, predictions)
 
@@ -39,12 +42,12 @@ def main(argv: list[str] | None = None) -> None:
         print(f"    {name:<16} {value:>10.4f}" if isinstance(value, float) else f"    {name:<16} {value:>10,}")
 
     # ---- write it down
-    path = config.resume.parent / "test_metrics.json"
+    path = config.test_file("test_metrics.json")
     write_json({name: value if math.isfinite(value) else None for name, value in results.items()}, path)
     print(printable(f"\nWritten to {path}"))
     if batch := predictions.batch():
-        table = prediction_table(*batch, getattr(data_loader, "classes", ()), data_loader.sampler.indices)
-        write_atomically(path.with_name("predictions.csv"), lambda file: table.to_csv(file, index=False))
+        table = prediction_table(*batch, data_loader.classes, data_loader.sampler.indices)
+        write_atomically(config.test_file("predictions.csv"), lambda file: table.to_csv(file, index=False))
 
 
 if __name__ == "__main__":

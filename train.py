@@ -96,14 +96,16 @@ def build_or_resume(config: ConfigParser) -> tuple["Trainer", list[str]]:
 
 def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     """The trainer, with all that the config names: the same seed gives the same one."""
+    from data_loader.sizes import fill_sizes
     from utils.device import set_threads
     from utils.seed import seed_everything
 
     seed_everything(config["seed"])
 
     # ---- data
-    data_loader = config.init_obj("data_loader")
-    valid_data_loader = data_loader.split_validation()
+    data_loader = config.init_loader()
+    valid_data_loader = config.init_loader("valid_data_loader", data_loader.fitted) or data_loader.split_validation()
+    fill_sizes(config.config, data_loader)
 
     # ---- model, loss, metrics
     model = config.init_obj("arch").to(device)

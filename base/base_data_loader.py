@@ -1,7 +1,8 @@
 """How samples become batches."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import torch
@@ -31,8 +32,15 @@ class BaseDataLoader(DataLoader):
     indices: the samples to use; by default all.
 
     The seed is torch's when the loader is made. The other arguments are those of torch's DataLoader.
+
+    `fitted` is what was learnt from the training data, such as means and class names, in plain values; checkpoints hold
+    it. A class that learns takes `fitted: dict | None = None` (None: learn) and may take `whole: bool = False` (True:
+    hand out every sample of other data). Both are given by parse_config.py, and no config names them. `classes` are the
+    classes' names, in the order of their numbers, where they are known.
     """
 
+    fitted: Mapping[str, Any] = MappingProxyType({})
+    classes: Sequence[str] = ()
     batch_size: int
     sampler: EpochSampler
 
@@ -64,6 +72,7 @@ class BaseDataLoader(DataLoader):
             raise ValueError(f"{type(self).__name__}._split_sampler is never called; override split_validation instead")
         self.samples: Any = dataset
         indices = torch.arange(len(self.samples)) if indices is None else indices
+        self.all_indices = indices  # those for validation too
         classes = class_numbers(dataset, "stratify") if stratify else None
         if groups is not None and len(groups) != len(self.samples):
             raise ValueError(f"{len(groups)} groups for {len(self.samples)} samples; each needs one")
@@ -109,14 +118,17 @@ class BaseDataLoader(DataLoader):
         if len(self.valid_indices) == 0:
             return None
         options = {"num_workers": self.num_workers, "collate_fn": self.make_batch, "indices": self.valid_indices}
-        return BaseDataLoader(self.eval_dataset, self.batch_size, training=False, **options).to(self.device)
+        loader = BaseDataLoader(self.eval_dataset, self.batch_size, training=False, **options).to(self.device)
+        loader.fitted, loader.classes, loader.in_original_units = self.fitted, self.classes, self.in_original_units
+        return loader
+
+    def in_original_units(self, values: Tensor) -> Tensor:
+        """Outputs or targets as metrics and predictions show them. Override it in a loader that scales its targets."""
+        return values
 
     def read(self, indices: Tensor) -> Any:
-        """The samples with these indices as one batch, for a look at them: on the CPU, not from the workers."""
-        if self.in_memory:
-            return to_device(self.samples.get_batch(indices), torch.device("cpu"))
-        seeded: Any = self.dataset
-        batch = seeded.__getitems__([(0, index) for index in indices.tolist()])
+        """A batch of these samples, as for evaluation. Draws no random number; UserError if one cannot be read."""
+        batch = SeededDataset(self.eval_dataset, 0, self.make_batch).__getitems__([(0, i) for i in indices.tolist()])
         if isinstance(batch, UserError):
             raise batch
         return batch

@@ -40,6 +40,7 @@ class DigitsDataLoader(BaseDataLoader):
         indices, target = choose_samples(digits, classes, n_samples if training else None)
         dataset = InMemoryDataset(data[indices], target, augment=Augmentation(augment) if augment else None)
         super().__init__(dataset, batch_size, training=training, **options)
+        self.classes = [str(digit) for digit in classes or range(10)]
 
 
 def read_digits(training: bool) -> tuple[Tensor, Tensor]:

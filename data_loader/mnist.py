@@ -44,6 +44,7 @@ class MnistDataLoader(BaseDataLoader):
         images = mnist.data.unsqueeze(1)[indices]
         dataset = InMemoryDataset(images, target, Normalize(MEAN, STD), Augmentation(augment) if augment else None)
         super().__init__(dataset, batch_size, training=training, **options)
+        self.classes = [str(digit) for digit in classes or range(10)]
 
 
 def _read(data_dir: Path, training: bool, download: bool) -> Any:

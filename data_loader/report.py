@@ -6,19 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.seed import random_state, set_random_state
-
 logger = logging.getLogger(__name__)
 
 
 def report_data(data_loader: Any, valid_data_loader: Any = None) -> None:
     """Log shapes, types and ranges of a BaseDataLoader's training data, and warn of what looks wrong."""
-    most = 1000 if data_loader.in_memory else 32
+    most = 200 if data_loader.in_memory else 32
     order = torch.randperm(len(data_loader.sampler.indices), generator=torch.Generator().manual_seed(0))
     indices = data_loader.sampler.indices[order[:most]]
-    before = random_state()  # a transform may draw from it, and the training must not notice
     batch = data_loader.read(indices)
-    set_random_state(before)
     if isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch):
         n_valid = 0 if valid_data_loader is None else valid_data_loader.n_samples
         logger.info("Data: %d training samples, %d for validation; data %s; target %s", data_loader.n_samples, n_valid,

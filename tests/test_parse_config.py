@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parse_config import ConfigParser, parse_args
-from utils.config import apply_settings, catalog, checked, definitions, parse_json, read_json
+from parse_config import ConfigParser
+from utils.config import apply_settings, catalog, checked, definitions, parse_args, parse_json, read_json
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 
     path, checkpoint = open_checkpoint(args.resume, prefer_best=True)
     config = ConfigParser(checkpoint["config"], where=str(path), trusted=False)
+    config.checkpoint = checkpoint
     seed_everything(config["seed"])
     model = config.trained_model(checkpoint)
 
@@ -110,13 +111,25 @@ def write_onnx(model: "BaseModel", config: ConfigParser, file: IO[bytes]) -> Non
 
 
 def trace(model: "BaseModel", config: ConfigParser) -> Any:
-    """The model as a torch.export.ExportedProgram for batches of any size."""
+    """The model, its outputs in the data's units, as a torch.export.ExportedProgram for batches of any size."""
     import torch
 
+    from utils.data import map_tensors
+
+    loader = config.init_test_loader()
+
+    class InOriginalUnits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, data: Any) -> Any:
+            return map_tensors(loader.in_original_units, self.model(data))
+
     # two samples of the test split; of one, torch would conclude that every batch has one
-    data, *_ = next(iter(config.init_test_loader()))
+    data, *_ = next(iter(loader))
     example = model.example_input(data[[0, -1]])
-    return torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    return torch.export.export(InOriginalUnits().eval(), (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
 
 
 FORMATS = {

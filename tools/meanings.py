@@ -15,6 +15,8 @@ _OF_KEYS = {
     "seed": "seeds weights, order of the data, dropout and augmentation",
     "arch": "the model, of `model/`",
     "data_loader": "the data, of `data_loader/`",
+    "valid_data_loader": "data to validate with, where they come split; `null`: those of `validation_split`",
+    "test_data_loader": "data to test with, all of them; `null`: the test split of `data_loader`",
     "optimizer": "the optimizer, of `torch.optim`",
     "loss": "the loss, of `model/loss.py`: a name, or type and args",
     "metrics": "what to log beside the loss, of `model/metric.py`: names, or type and args",
@@ -46,7 +48,7 @@ def named_by(key: str) -> dict[str, Definition]:
 def arguments_of(key: str, definition: Definition) -> dict[str, Parameter]:
     """The parameters that a config may give: not those that the code gives, and none that JSON cannot say."""
     parameters, _ = definition.parameters
-    given = [*list(parameters)[: OBJECTS[key].n_given], "training"]
+    given = [*list(parameters)[: OBJECTS[key].n_given], "training", "fitted", "whole"]
     if key == "trainer":
         given += [*definitions("trainer")["Trainer"].parameters[0]]
     return from_json({name: parameter for name, parameter in parameters.items() if name not in given}, key)

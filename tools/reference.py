@@ -13,10 +13,19 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from parse_config import make_parser
 from tools.meanings import accepted, arguments_of, from_json, in_words, meanings, named_by
 from tools.schema import config_schema
-from utils.config import NOT_FROM_JSON, RANGES, REQUIRED, TOP, Definition, Parameter, definitions, trainer_keys
+from utils.config import (
+    NOT_FROM_JSON,
+    RANGES,
+    REQUIRED,
+    TOP,
+    Definition,
+    Parameter,
+    definitions,
+    make_parser,
+    trainer_keys,
+)
 from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -82,6 +82,7 @@ def report_replay(run_dir: Path, steps: int) -> None:
     path, checkpoint = open_checkpoint(run_dir)  # read once: a run under way writes the next one meanwhile
     print(f"train.py -r {run_dir} goes on from {path.name}")
     config = ConfigParser(checkpoint["config"], where=str(path), trusted=False)
+    config.checkpoint = checkpoint
     first, second = (replay(config, snapshot(checkpoint), steps) for _ in range(2))
     done = f"{first['step'] - checkpoint['step']} steps from it, trained twice:"
     difference = find_difference(first, second)

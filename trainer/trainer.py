@@ -15,7 +15,7 @@ from tqdm import tqdm
 from base import BaseDataLoader, BaseTrainer
 from trainer.report import report_own_code
 from utils.config import check_options
-from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
+from utils.data import DataState, WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
 from utils.errors import MEMORY_ADVICE, TrainingInterrupted, UserError
 from utils.loop import Metric, MetricTracker, compare
 from utils.parallel import world_size
@@ -87,11 +87,13 @@ class Trainer(BaseTrainer):
         self.has_stepped = self.has_updated = False  # by the code of this class
         self.saved_numbers += ["part_size", "n_skipped"]
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None
-        self.train_metrics = MetricTracker(self.metrics, self.device)
+        self.train_metrics = MetricTracker(self.metrics, self.device, getattr(data_loader, "in_original_units", None))
         if optimizer is not None:
             self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}
         if self.ema is not None:
             self.stateful["ema"] = self.ema
+        if data_loader is not None:
+            self.stateful["data"] = DataState(data_loader)
         if compile:
             model.compile(dynamic=False)
 
@@ -160,7 +162,7 @@ class Trainer(BaseTrainer):
         """The loss and the metrics over all samples of some batches, by name. The model's mode stays what it was."""
         if isinstance(batches, BaseDataLoader):
             batches.to(self.device)
-        metrics = MetricTracker(self.metrics, self.device)
+        metrics = MetricTracker(self.metrics, self.device, getattr(batches, "in_original_units", None))
         before, trained = random_state(), self.model
         self.model = self.evaluated_model
         was_training = self.model.training

@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from parse_config import make_parser
 from tools.meanings import argument_meanings, named_by
 from tools.reference import PAGE, page
-from utils.config import TOP, definitions, trainer_keys
+from utils.config import TOP, definitions, make_parser, trainer_keys
 
 TEXT = PAGE.read_text(encoding="utf-8")
 

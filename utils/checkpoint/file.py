@@ -16,8 +16,8 @@ from utils.errors import UserError, printable
 from utils.files import write_atomically
 
 KINDS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict,
-         "epoch": int, "step": int, "ema": dict}  # fmt: skip
-OPTIONAL = {"epoch": 0, "step": 0, "ema": {}}  # a checkpoint to test from needs none of these
+         "epoch": int, "step": int, "ema": dict, "data": dict}  # fmt: skip
+OPTIONAL = {"epoch": 0, "step": 0, "ema": {}, "data": {}}  # a checkpoint to test from needs none of these
 BEST, LAST = "model_best.pth", "checkpoint-last.pth"
 MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
 MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2

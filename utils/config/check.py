@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from utils.config.catalog import REQUIRED, Parameter, definitions
-from utils.config.keys import ENTRY_KEYS, NOT_FROM_JSON, OBJECTS, RANGES, TOP, trainer_keys
+from utils.config.keys import ENTRY_KEYS, GIVEN_TO_LOADER, NOT_FROM_JSON, OBJECTS, RANGES, TOP, trainer_keys
 from utils.config.text import as_json
 from utils.errors import ConfigError, did_you_mean, escape
 
@@ -46,6 +46,10 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     entries["trainer"] = {key: trainer[key] for key in ENTRY_KEYS}  # its other keys are options
     for path, entry in entries.items():
         faults += _check_entry(path, entry, OBJECTS[path.partition(".")[0]])
+    data = config.get("data_loader")
+    arguments = data.get("args") if isinstance(data, dict) else None
+    if config["valid_data_loader"] and isinstance(arguments, dict) and arguments.get("validation_split"):
+        faults.append("valid_data_loader: it takes the place of data_loader.args.validation_split; keep one of them")
     names = [str(metric["type"] if isinstance(metric, dict) and "type" in metric else metric) for metric in metrics]
     logged = [prefix + name for prefix in ("", "val_") for name in ("loss", *names)]
     monitor = str(trainer.get("monitor")).partition(" ")[2]
@@ -102,14 +106,21 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
 
     parameters, is_open = known[name].parameters
     inherited = definitions("base")["BaseDataLoader"].parameters[0]["training"]
-    if path == "data_loader" and parameters.get("training", inherited) is inherited:
+    if path.endswith("data_loader") and parameters.get("training", inherited) is inherited:
         return [f"{path}.type: {name} must take `training` (False: the test split) and hand it on"]
-    given = {"training", *list(parameters)[: expected.n_given]}  # by the code
+    given = {*GIVEN_TO_LOADER, *list(parameters)[: expected.n_given]}  # by the code
     if path == "trainer":
         given |= definitions(path)["Trainer"].parameters[0].keys()  # they are options
     accepted = {key: parameter for key, parameter in parameters.items() if key not in given}
     arguments = {key: value for key, value in entry.get("args", {}).items() if key in accepted or not is_open}
+    if path == "arch":  # where "auto" stands, the data will put a number
+        arguments = {key: _with_numbers(value, accepted.get(key)) for key, value in arguments.items()}
     return _check_keys(f"{path}.args.", arguments, accepted, f"argument of {name}")
+
+
+def _with_numbers(value: Any, parameter: Parameter | None) -> Any:
+    is_right = parameter is None or accepts(parameter.annotation, value)[0]
+    return value if is_right else json.loads(json.dumps(value).replace('"auto"', "1"))
 
 
 def _show(value: Any) -> str:

@@ -12,6 +12,8 @@ PATH = "Annotated[str, 'the path of a folder, such as ~/saved or saved/', 'like 
 OBJECTS = {
     "arch": Parameter(ENTRY, REQUIRED, "model", "BaseModel"),
     "data_loader": Parameter(ENTRY, REQUIRED, "data_loader", "BaseDataLoader"),
+    "valid_data_loader": Parameter(f"{ENTRY} | None", None, "data_loader", "BaseDataLoader"),
+    "test_data_loader": Parameter(f"{ENTRY} | None", None, "data_loader", "BaseDataLoader"),
     "optimizer": Parameter(ENTRY, REQUIRED, "torch.optim", "Optimizer", 1),
     "loss": Parameter(f"Annotated[str, 'a name'] | {ENTRY}", REQUIRED, "model.loss", "function", 2),
     "metrics": Parameter("Annotated[list[str | dict], 'a list of names']", [], "model.metric", "function", 2),
@@ -26,6 +28,7 @@ TOP: dict[str, Parameter] = {
     **OBJECTS,
 }
 ENTRY_KEYS = {"type": Parameter("Annotated[str, 'a name']"), "args": Parameter("dict", {})}
+GIVEN_TO_LOADER = ("training", "fitted", "whole")  # by parse_config.py
 # Of the section `trainer`, what train.py reads itself; the other keys are options of the trainer.
 RUN_KEYS = {
     "type": Parameter("Any", "Trainer"),  # these two are checked like those of any entry

@@ -28,9 +28,15 @@ class MetricTracker:
 
     metrics: functions (output, target) -> one number, a mean over the batch; or marked with `per_epoch`.
     device: where the batches lie. Nothing is read from a GPU before `compute`.
+    in_original_units: what is done to outputs and targets before a metric sees them; see BaseDataLoader.
     """
 
-    def __init__(self, metrics: Iterable[Metric] = (), device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        metrics: Iterable[Metric] = (),
+        device: torch.device | str = "cpu",
+        in_original_units: Callable[[Tensor], Tensor] | None = None,
+    ):
         metrics = list(metrics)
         self.names = ["loss", *map(name_of, metrics)]
         if len(set(self.names)) < len(self.names):
@@ -38,6 +44,7 @@ class MetricTracker:
         self.of_batches = [metric for metric in metrics if not getattr(metric, "per_epoch", False)]
         self.of_epochs = [metric for metric in metrics if getattr(metric, "per_epoch", False)]
         self.device = torch.device(device)
+        self.in_original_units = in_original_units
         self.reset()
 
     def reset(self) -> None:
@@ -60,6 +67,8 @@ class MetricTracker:
         batches, self._pending = self._pending, []
         with suppress(RuntimeError):  # such as of sequences of different lengths: they are measured one by one
             batches = [cat_batches(batches)] if batches else []
+        if self.in_original_units is not None:
+            batches = [map_tensors(self.in_original_units, batch) for batch in batches]
         for output, target in batches:
             for metric in self.of_batches:
                 value = compare("metrics", metric, output, target)

@@ -1,0 +1,73 @@
+"""Sizes that the data decide: "auto" in the arguments of `arch` becomes a number before the model is built."""
+
+import math
+import re
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from utils.config import definitions
+from utils.errors import ConfigError
+
+MEANINGS = {  # which size an argument means: the first of these that is found in its name
+    r"class|(^|_)out": "outputs",
+    r"channel": "channels",
+    r"(image|img)_size": "side",
+    r"(^|_)in(put)?s?(_|$)|^(n_|num_)?features$": "inputs",
+}
+
+
+def fill_sizes(config: dict[str, Any], data_loader: Any) -> None:
+    """Put a number in place of every "auto" in `arch.args`: of num_classes the data's number of classes or values, of
+    in_channels that of channels; of a list, such as an MLP's sizes, first the number of inputs and last of outputs.
+
+    Raises ConfigError, naming the key, where the name does not say what is meant, or the data do not.
+    """
+    arch = config["arch"]
+    if "'auto'" not in str(arch):
+        return
+    known, sizes = definitions("model")[arch["type"]].parameters[0], sizes_of(data_loader)
+    for name, value in arch["args"].items():
+        if value != "auto" or name not in known or "str" not in known[name].annotation:  # it may take the word itself
+            arch["args"][name] = _filled(value, name, f"arch.args.{name}", sizes)
+
+
+def sizes_of(data_loader: Any) -> dict[str, int | None]:
+    """Of one sample: `inputs`, the `channels` and the `side` of a square image, and `outputs`; None where unclear."""
+    data, target = data_loader.read(data_loader.all_indices[:1])[:2]
+    shape = list(data.shape[1:]) if isinstance(data, Tensor) else []
+    return {
+        "inputs": math.prod(shape) if shape else None,
+        "channels": shape[0] if len(shape) > 1 else None,
+        "side": shape[-1] if len(shape) == 3 and shape[-1] == shape[-2] else None,
+        "outputs": _n_outputs(data_loader, target),
+    }
+
+
+def _n_outputs(data_loader: Any, target: Any) -> int | None:
+    """The number of classes, or of the values of one target."""
+    if data_loader.classes:
+        return len(data_loader.classes)
+    if not isinstance(target, Tensor):
+        return None
+    if target.is_floating_point():
+        return math.prod(target.shape[1:])
+    labels = torch.as_tensor(getattr(data_loader.samples, "target", ()))
+    return int(labels.max()) + 1 if labels.dim() == 1 and len(labels) > 0 else None
+
+
+def _filled(value: Any, name: str, path: str, sizes: dict[str, int | None]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, key, f"{path}.{key}", sizes) for key, item in value.items()}
+    if isinstance(value, list):
+        names = {0: "inputs", len(value) - 1: "outputs"}
+        return [_filled(item, names.get(i, ""), f"{path}.{i}", sizes) for i, item in enumerate(value)]
+    if value != "auto":
+        return value
+    meaning = next((meaning for words, meaning in MEANINGS.items() if re.search(words, name)), None)
+    size = sizes[meaning] if meaning else None
+    if size is None:
+        why = f"the data do not tell the {meaning}" if meaning else "it is not clear which size is meant"
+        raise ConfigError(path, [f'"auto": {why}; write the number'])
+    return size
