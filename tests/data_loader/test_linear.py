@@ -14,6 +14,12 @@ def test_a_batch_is_1000_columns_of_x_in_minus_10_to_10_and_y():
     assert -10 <= x.min() < -9.8 and 9.8 < x.max() <= 10
 
 
+def test_x_may_be_another_range():
+    x, y = all_points(x_min=0, x_max=10, noise=0.0)
+    assert 0 <= x.min() < 0.1 and 9.9 < x.max() <= 10
+    torch.testing.assert_close(y, 2 * x + 3)
+
+
 def test_without_noise_the_points_lie_on_the_line_and_with_noise_around_it():
     x, y = all_points(noise=0.0)
     torch.testing.assert_close(y, 2 * x + 3)

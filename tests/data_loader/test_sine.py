@@ -19,3 +19,10 @@ def test_the_test_points_lie_between_the_training_points():
     between, _ = next(iter(SineDataLoader(batch_size=2000, shuffle=False, training=False)))
     assert len(between) == 1999
     assert ((x[:-1] < between) & (between < x[1:])).all()
+
+
+def test_there_may_be_another_number_of_points():
+    x, y = next(iter(SineDataLoader(batch_size=11, n_points=11, shuffle=False)))
+    assert len(x) == 11 and abs(x[5].item()) < 1e-6
+    torch.testing.assert_close(y, torch.sin(x))
+    assert len(SineDataLoader(batch_size=11, n_points=11, training=False).dataset) == 10
