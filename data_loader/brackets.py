@@ -54,7 +54,7 @@ def pad(samples: list[tuple[Tensor, Tensor]]) -> tuple[dict[str, Tensor], Tensor
     """A batch of sequences of different lengths: each is filled up with 0 to the longest."""
     sequences, targets = zip(*samples, strict=True)
     lengths = torch.tensor([len(tokens) for tokens in sequences])
-    return {"tokens": pad_sequence(sequences, batch_first=True), "lengths": lengths}, torch.stack(targets)
+    return {"tokens": pad_sequence(list(sequences), batch_first=True), "lengths": lengths}, torch.stack(targets)
 
 
 def _nested(generator: torch.Generator) -> Tensor:
