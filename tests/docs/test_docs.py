@@ -131,37 +131,65 @@ for sys.argv in json.loads(sys.argv[1]):  # in one process, so that torch is imp
 """
 
 
-def test_the_files_and_commands_of_the_last_page_work(tmp_path):
-    """In a copy of the project: its blocks that begin with a file's name, its config, its commands in order."""
-    text = (PROJECT / "docs" / "06_the_template.md").read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy, so that the commands can be run word for word without leaving runs here."""
     leave_out = shutil.ignore_patterns(".*", "saved", "tests", "docs", "__pycache__")
-    project = shutil.copytree(PROJECT, tmp_path / "project", ignore=leave_out)
+    project = shutil.copytree(PROJECT, tmp_path_factory.mktemp("docs") / "project", ignore=leave_out)
     shutil.rmtree(project / "data", ignore_errors=True)
+    return project
+
+
+def run_commands(project, page):
+    """Run a page's commands in order; returns them and what they print."""
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    commands = [shlex.split(line) for _, block in blocks(text, "bash") for line in block.splitlines()]
+    assert commands and all(command[0] == "python" for command in commands)
+    done = subprocess.run([sys.executable, "-c", RUN_SCRIPTS, json.dumps([command[1:] for command in commands])],
+                          cwd=project, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return commands, done.stdout
+
+
+def test_the_files_and_commands_of_the_page_on_the_template_work(project):
+    """Its blocks that begin with a file's name, its config, its commands in order."""
+    text = (PROJECT / "docs" / "06_the_template.md").read_text(encoding="utf-8")
     for _, code in blocks(text, "python"):
         if name := re.match(r"# (\w+/\w+\.py)\n", code):
             (project / name[1]).write_text(code, encoding="utf-8")
     [(_, config)] = blocks(text, "json")
     (project / "configs" / "points.json").write_text(config, encoding="utf-8")
-
-    [(_, commands)] = blocks(text, "bash")
-    commands = [command.split() for command in commands.splitlines()]
-    assert len(commands) == 4 and all(command[0] == "python" for command in commands)
-    done = subprocess.run([sys.executable, "-c", RUN_SCRIPTS, json.dumps([command[1:] for command in commands])],
-                          cwd=project, capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    commands, _ = run_commands(project, "06_the_template.md")
+    assert len(commands) == 4
     results = json.loads((project / "saved" / "Points" / "first" / "test_metrics.json").read_text())
     assert results["loss"] < 0.02
     assert results["n_samples"] == 200
 
 
-def test_the_commands_of_the_page_on_options_work_and_name_every_option():
+def test_the_commands_of_the_page_on_options_work_and_name_every_option(project):
+    commands, printed = run_commands(project, "08_training_options.md")
+    assert printed.count("Everything works") == len(commands)
     text = (PROJECT / "docs" / "08_training_options.md").read_text(encoding="utf-8")
-    commands = [shlex.split(command) for _, command in blocks(text, "bash")]
-    assert all(command[0] == "python" and "--check" in command for command in commands)
-    done = subprocess.run([sys.executable, "-c", RUN_SCRIPTS, json.dumps([command[1:] for command in commands])],
-                          cwd=PROJECT, capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert done.stdout.count("Everything works") == len(commands)
     options = inspect.signature(Trainer).parameters.values()
     names = {p.name for p in options if p.kind is p.KEYWORD_ONLY} | {"schedule_per", "warmup_steps"}
     assert all(f"**`{name}" in text for name in names)
+
+
+def test_a_few_samples_are_learned_by_heart(project):
+    run_commands(project, "when_training_fails.md")
+    *_, last = (project / "saved" / "Digits_MLP" / "few" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(last)["accuracy"] == 1
+
+
+def test_the_messages_that_are_explained_are_those_of_the_code():
+    text = (PROJECT / "docs" / "when_training_fails.md").read_text(encoding="utf-8").split("## Messages")[1]
+    rows = re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE)
+    assert rows[0].startswith("trainer.epoch: unknown option")  # composed, and shown in docs/everyday.md
+    ours = rows[1 : next(i for i, row in enumerate(rows) if row.startswith("Expected all tensors"))]  # then torch's
+    sources = [path.read_text(encoding="utf-8") for room in ("utils", "base", "model", "trainer")
+               for path in (PROJECT / room).rglob("*.py")]  # fmt: skip
+    code = re.sub(r'"\n\s*f?"', "", "\n".join(sources))  # texts that go on in the next line
+    assert len(ours) >= 9
+    for row in ours:
+        words = re.split(r"'\w+'|\[.*?\]|\d+|[\w.]+:|\bOptimizer\b", row)  # without what differs each time
+        assert all(part.strip(" ,?") in code for part in words), row
