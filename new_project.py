@@ -72,7 +72,8 @@ def copy(target: Path, example: Path) -> None:
     contents = {path.relative_to(PROJECT).as_posix(): file_for_copy(path, sources) for path in sources}
     contents[TESTED_EXAMPLE] = own.read_bytes()
     readme = README.format(title=target.resolve().name, name=config["name"], example=place or example.name)
-    theirs = {"config.json": own.read_bytes(), "README.md": readme.encode()}  # an update leaves them alone
+    own_config = own.read_bytes().replace(b'"../config.schema.json"', b'"config.schema.json"')
+    theirs = {"config.json": own_config, "README.md": readme.encode()}  # an update leaves them alone
     try:
         target.mkdir(parents=True, exist_ok=True)
         for path, content in (contents | theirs).items():

