@@ -64,7 +64,7 @@ OWN_CONFIG = {
 def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tmp_path):
     target = copy(tmp_path / "mine")
     assert {path for path in files(target) if path.startswith(ROOMS)} == {
-        "data_loader/__init__.py", "data_loader/digits.py", "data_loader/report.py", "data_loader/subset.py",
+        "data_loader/__init__.py", "data_loader/digits.py", "data_loader/report.py", "data_loader/sizes.py", "data_loader/subset.py",
         "data_loader/transforms.py",
         "model/__init__.py", "model/activation.py", "model/loss.py", "model/metric.py", "model/mlp.py",
         "trainer/__init__.py", "trainer/report.py", "trainer/trainer.py",
@@ -106,7 +106,9 @@ def test_the_tests_of_an_example_that_is_gone_are_skipped(tmp_path):
 def test_every_example_is_copied_with_all_that_it_imports(tmp_path, example):
     target = copy(tmp_path / "mine", "--example", str(example))
     for path in ("config.json", f"configs/{example.name}", template.TESTED_EXAMPLE):
-        assert json.loads((target / path).read_text()) == json.loads(example.read_text())
+        copied = json.loads((target / path).read_text())
+        assert (target / path).parent.joinpath(copied.pop("$schema")).resolve() == target / "config.schema.json"
+        assert copied == {key: value for key, value in json.loads(example.read_text()).items() if key != "$schema"}
     for path in files(target):
         if path.endswith(".py"):
             tree = ast.parse((target / path).read_text())
