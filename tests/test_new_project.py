@@ -64,8 +64,8 @@ OWN_CONFIG = {
 def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tmp_path):
     target = copy(tmp_path / "mine")
     assert {path for path in files(target) if path.startswith(ROOMS)} == {
-        "data_loader/__init__.py", "data_loader/digits.py", "data_loader/report.py", "data_loader/sizes.py", "data_loader/subset.py",
-        "data_loader/transforms.py",
+        "data_loader/__init__.py", "data_loader/digits.py", "data_loader/report.py", "data_loader/sizes.py",
+        "data_loader/subset.py", "data_loader/transforms.py",
         "model/__init__.py", "model/activation.py", "model/loss.py", "model/metric.py", "model/mlp.py",
         "trainer/__init__.py", "trainer/report.py", "trainer/trainer.py",
     }  # fmt: skip
