@@ -39,7 +39,7 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
         number += 1
         run_dir = save_dir / name / f"{now}-{number}"
     _made.add(run_dir)
-    _lock(run_dir)
+    lock_folder(run_dir)
     return run_dir
 
 
@@ -61,14 +61,14 @@ def open_run_dir(run_dir: Path, checkpoint: dict[str, Any]) -> Path:
     if not metrics.exists():
         raise UserError(f"{metrics} is missing; put it back, or go on in a new folder with --run-id NAME")
     lines_to_keep(metrics, checkpoint["epoch"])
-    _lock(run_dir)
+    lock_folder(run_dir)
     for path in run_dir.glob(".*.tmp"):  # of `write_atomically`
         path.unlink(missing_ok=True)
     return run_dir
 
 
-def _lock(run_dir: Path) -> None:
-    """Keep other processes from training there. The kernel gives the lock back, however this process ends."""
+def lock_folder(run_dir: Path) -> None:
+    """Keep other processes from working there. The kernel gives the lock back, however this process ends."""
     if run_dir.resolve() in _locks:
         return
     lock = (run_dir / ".lock").open("a+", encoding="utf-8")
@@ -78,7 +78,7 @@ def _lock(run_dir: Path) -> None:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         lock.seek(0)
-        raise UserError(f"{run_dir}: {lock.read(100)} is training there; wait, or end it") from None
+        raise UserError(f"{run_dir}: {lock.read(100)} is at work there; wait, or end it") from None
     except (ImportError, OSError) as error:
         logger.warning("%s cannot be locked (%s): do not train there twice at once", run_dir, error)
     lock.truncate(0)

@@ -83,10 +83,11 @@ def _option_table() -> str:
 
 def _tool_table() -> str:
     rows = []
-    for path in sorted((PROJECT / "tools").glob("*.py")):
+    for path in sorted([*(PROJECT / "tools").glob("*.py"), *(PROJECT / "tools").glob("*/__main__.py")]):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if any(isinstance(node, ast.If) for node in tree.body) and "__main__" in path.read_text(encoding="utf-8"):
-            rows.append((f"`python -m tools.{path.stem}`", (ast.get_docstring(tree) or "").splitlines()[0]))
+            name = path.parent.name if path.stem == "__main__" else path.stem
+            rows.append((f"`python -m tools.{name}`", (ast.get_docstring(tree) or "").splitlines()[0]))
     return _table(("command", "what it does"), rows)
 
 

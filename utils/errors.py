@@ -24,6 +24,7 @@ class ConfigError(UserError):
     """One or several faults in a config or on the command line."""
 
     def __init__(self, where: str, faults: list[str]):
+        self.faults = faults
         several = "\n  ".join([f" has {len(faults)} faults:", *faults[:MAX_FAULTS]])
         super().__init__(where + (several if len(faults) > 1 else f": {faults[0]}"))
 

@@ -72,7 +72,7 @@ def test_a_second_process_is_refused_until_the_first_is_dead(run):
     before = content(run_dir)
     try:
         for _ in range(2):
-            with pytest.raises(UserError, match=rf"^{run_dir}: process {first.pid} on .+ is training there; wait"):
+            with pytest.raises(UserError, match=rf"^{run_dir}: process {first.pid} on .+ is at work there; wait"):
                 open_run_dir(run_dir, checkpoint)
         assert content(run_dir) == before
     finally:

@@ -14,8 +14,8 @@ CORE_OF_ROOMS = ("__init__.py", "loss.py", "metric.py", "report.py", "sizes.py",
 # Of the tests, those of promises: they stay true whatever the owner adds. Those of the template's style and pages, and
 # those that meet all of its examples, stay at home.
 CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config.py", "config.schema.json",
-        "requirements.txt", "requirements-dev.txt", "pyproject.toml", "Makefile", ".gitignore", "saved/.gitkeep",
-        "tests/conftest.py", "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py",
+        "requirements.txt", "requirements-dev.txt", "requirements-tune.txt", "pyproject.toml", "Makefile", ".gitignore",
+        "saved/.gitkeep", "tests/conftest.py", "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py",
         "tests/test_bad_input.py", "tests/test_safety.py", "tests/trainer/test_trainer.py")  # fmt: skip
 CORE_PAGES = ("06_the_template.md", "07_data_options.md", "08_training_options.md", "reference.md")
 TESTED_EXAMPLE = "tests/example.json"  # in a copy, the example as it was: config.json is its owner's
