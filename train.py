@@ -3,6 +3,7 @@
 python train.py -c config.json                                   a new run in saved/<name>/<run_id>/
 python train.py -c config.json -s trainer.epochs=5 --lr 0.01     ... with some keys changed
 python train.py -r saved/<name>/<run_id>                         go on where a run stopped
+torchrun --nproc_per_node=2 train.py -c config.json              the same training, shared by two processes
 """
 
 import logging
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parse_config import ConfigParser
-from utils.errors import printable, run_command
+from tools.launch import main_first, remember, run_command, start
+from utils.errors import printable
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read the config, then train, or only try everything once."""
     config = ConfigParser.from_args("train", argv)
     if not config.args.check:
-        run(config)
+        start(run, config, argv)
         return
     from tools.check import check
 
@@ -48,20 +50,21 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
     from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
     from logger.run_log import read_metrics
     from logger.writers import report_run
-    from utils.files import write_json
+    from utils.parallel import on_main, rank
 
     trainer, notes = build_or_resume(config)
 
-    # ---- the run's folder, new or the checkpoint's: from here on files are written
+    # ---- the run's folder, new or the checkpoint's: from here on files are written, by rank 0 of several processes
     is_new = config.args.resume is None or config.args.run_id is not None
     if is_new:
-        run_dir = create_run_dir(Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id)
+        place = Path(config["trainer"]["save_dir"]).expanduser(), config["name"], config.args.run_id
+        run_dir = on_main(create_run_dir)(*place)
     else:
-        run_dir = open_run_dir(config.resume.parent, config.checkpoint)
+        run_dir = on_main(open_run_dir)(config.resume.parent, config.checkpoint)
+    remember(run_dir)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     try:
-        record_environment(run_dir, str(trainer.device))
-        write_json(config.config, run_dir / "config.json")
+        on_main(record_environment)(run_dir, str(trainer.device), config.config)
         for note in notes:
             logger.info(note)
         logger.debug("%s", trainer.model)
@@ -70,12 +73,12 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
         report_run(trainer, run_dir)
         trainer.train(run_dir, on_epoch)
     except Exception:
-        if is_new and trainer.step == 0 and not any(run_dir.glob("*.pth")):  # the next try may have the name
+        if is_new and rank() == 0 == trainer.step and not any(run_dir.glob("*.pth")):  # the next try may have the name
             remove_run_dir(run_dir)
         raise
 
     # ---- what came out
-    records = read_metrics(run_dir)
+    records = on_main(read_metrics)(run_dir)
     best = next((record for record in records if trainer.best == record.get(trainer.monitor, math.nan)), None)
     if trainer.best is not None:
         logger.info("Best %s: %.6g. Test it: python test.py -r %s", trainer.monitor, trainer.best, run_dir)
@@ -103,7 +106,8 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     seed_everything(config["seed"])
 
     # ---- data
-    data_loader = config.init_loader()
+    with main_first():
+        data_loader = config.init_loader()
     valid_data_loader = config.init_loader("valid_data_loader", data_loader.fitted) or data_loader.split_validation()
     fill_sizes(config.config, data_loader)
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from base.base_dataset import InMemoryDataset
 from utils.data import EpochSampler, SeededDataset, class_numbers, end_workers, hear_of_deaths, split_indices, to_device
 from utils.errors import UserError
+from utils.parallel import own_share, rank, world_size
 from utils.seed import derive_seed
 
 
@@ -31,6 +32,7 @@ class BaseDataLoader(DataLoader):
     eval_dataset: the same samples, read as for evaluation (no augmentation); by default `dataset` itself.
     indices: the samples to use; by default all.
 
+    Of several processes, each gets its share of every batch: `place` says which, of how many.
     The seed is torch's when the loader is made. The other arguments are those of torch's DataLoader.
 
     `fitted` is what was learnt from the training data, such as means and class names, in plain values; checkpoints hold
@@ -97,7 +99,8 @@ class BaseDataLoader(DataLoader):
             worker_init_fn=SeededDataset.leave_signals_to_main,
             generator=torch.Generator().manual_seed(0),  # else every pass would draw from the global random state
         )
-        self.n_samples = self.sampler.n_samples  # of one round on this process
+        self.n_samples = self.sampler.n_samples  # of one round
+        self.place = rank(), world_size()
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
         """Go on at batch number `batch` of an epoch. Call it before `iter`."""
@@ -143,6 +146,8 @@ class BaseDataLoader(DataLoader):
 
     def _batches_by_torch(self) -> Iterator[Any]:
         """The batches of samples that are read one by one, with workers or without."""
+        dataset: Any = self.dataset
+        dataset.place = self.place
         batches = None
         try:
             while True:
@@ -173,4 +178,5 @@ class BaseDataLoader(DataLoader):
             draws = to_device(torch.cat(drawn), dataset.data.device).split(self.batch_size)
         for batch, draw in zip(to_device(indices, dataset.data.device).split(self.batch_size), draws, strict=False):
             if len(batch) == self.batch_size or not self.drop_last:
-                yield to_device(dataset.get_batch(batch, draw), self.device)
+                own = (own_share(part, *self.place) for part in (batch, draw))
+                yield to_device(dataset.get_batch(*own), self.device)

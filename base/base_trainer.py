@@ -29,7 +29,7 @@ from utils.checkpoint import (
 from utils.data import WorkerDied
 from utils.errors import UserError, has_to_fit
 from utils.loop import Schedule, StopSignals
-from utils.parallel import rank
+from utils.parallel import from_main, rank, world_size
 from utils.seed import random_state, set_random_state
 
 logger = logging.getLogger(__name__)
@@ -145,8 +145,8 @@ class BaseTrainer(ABC):
             if run_dir is not None:
                 stack.enter_context(self.stop_signals)
             self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
-            if self.run_dir is not None:
-                self._open_run_dir(self.run_dir, stack)
+            if run_dir is not None:
+                self._open_run_dir(Path(run_dir), stack)
             n_done = self.epoch * self.steps_per_epoch + self.batch
             self.bar = stack.enter_context(run_bar(self.epochs, self.steps_per_epoch, n_done, self.monitor))
             self.run_log = stack.enter_context(RunLog(self.run_dir, self.epoch, self.epochs, self.writer))
@@ -162,11 +162,12 @@ class BaseTrainer(ABC):
         try:
             log = self._train_epoch(self.epoch + 1)
         except WorkerDied:  # of the signal that is to stop the whole run, before a batch was there
-            self.stop_signals.obey()
+            if world_size() == 1:
+                self.stop_signals.obey()
             raise
         if not isinstance(log, dict):
             raise TypeError(f"{type(self).__name__}._train_epoch must return a dict of numbers, not {log!r}")
-        log = {name: float(value) for name, value in log.items()}
+        log = from_main({name: float(value) for name, value in log.items()})  # all decide by the same numbers
         self.epoch += 1
         if self.epoch == self.first_epoch:
             self.after_first_epoch()
@@ -252,17 +253,17 @@ class BaseTrainer(ABC):
             set_random_state(state["random"])
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
 
-    def _take_state(self) -> dict[str, Any]:
-        """A copy of all that a checkpoint holds."""
-        state = snapshot(self.state_dict() | {"random": random_state()})
-        return state | {"config": self.config, "run": self._run_mark}
+    def _take_state(self) -> dict[str, Any] | None:
+        """A copy of all that a checkpoint holds. Of several processes, all have a part in it, and rank 0 gets it."""
+        state = self.state_dict() | {"random": random_state()}
+        return snapshot(state) | {"config": self.config, "run": self._run_mark} if rank() == 0 else None
 
     def _open_run_dir(self, run_dir: Path, stack: ExitStack) -> None:
         """Begin to keep checkpoints and to draw charts. What is not written yet is, when `stack` ends."""
-        if not run_dir.exists():
-            run_dir.mkdir(parents=True)
-        self.writer.open(self.writers, run_dir, self.config, lambda: draw_extras(self, self.draw))
-        self._run_mark = run_mark(run_dir)
+        if rank() == 0:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            self.writer.open(self.writers, run_dir, self.config, lambda: draw_extras(self, self.draw))
+            self._run_mark = run_mark(run_dir)
         weights, flush = dict(self.model.named_parameters()).keys(), lambda: self.run_log.flush()
         self.checkpoints = CheckpointWriter(run_dir, self._take_state, weights, flush, **self.saving)
         if self.step > 0:

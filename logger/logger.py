@@ -6,6 +6,7 @@ from pathlib import Path
 
 from logger.writers import Terminal
 from utils.errors import printable
+from utils.parallel import rank
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -23,7 +24,7 @@ def setup_logging(verbosity: int = 1, log_file: Path | None = None) -> None:
     terminal.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[verbosity])
     terminal.setFormatter(Printable("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
-    if log_file is not None:
+    if log_file is not None and rank() == 0:
         handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
         handlers[-1].setFormatter(Printable("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)

@@ -87,8 +87,8 @@ def lock_folder(run_dir: Path) -> None:
     _locks[run_dir.resolve()] = lock
 
 
-def record_environment(run_dir: Path, device: str) -> None:
-    """Write environment.json: what a run depends on beside its config. A resumed run adds what is different now."""
+def record_environment(run_dir: Path, device: str, config: dict[str, Any]) -> None:
+    """Write config.json, and environment.json: what else a run depends on. A resumed run adds what is different now."""
     import torch
 
     now = {
@@ -105,6 +105,7 @@ def record_environment(run_dir: Path, device: str) -> None:
     if before:
         before["resumed"].append(now)
     write_json(before or {"run": uuid.uuid4().hex} | now, run_dir / "environment.json")
+    write_json(config, run_dir / "config.json")
 
 
 def run_mark(run_dir: Path) -> str | None:

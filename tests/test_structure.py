@@ -34,7 +34,8 @@ SCRIPTS = {
 }
 # The rooms in utils, and the other rooms there that each may import. All may import utils' own files, which import no
 # room; `config` only `errors`, so that a config is checked before torch is imported.
-UTILS = {"config": set(), "data": set(), "checkpoint": set(), "loop": {"data"}}
+UTILS = {"config": set(), "parallel": set(), "data": {"parallel"}, "checkpoint": {"parallel"},
+         "loop": {"data", "parallel"}}  # fmt: skip
 DOORS = (*(f"utils.{room}" for room in UTILS), "logger.writers", "logger.figures")  # what each shows is its __all__
 HEAVY = {"torchvision", "pandas", "sklearn", "matplotlib", "tensorboard", "ray", "scipy"}
 

@@ -20,6 +20,7 @@ def check(
     """The stories of train.py and test.py on one batch each, in a folder that is gone then."""
     from data_loader.report import report_data
     from utils.checkpoint import open_checkpoint
+    from utils.parallel import from_main, largest
 
     # ---- an epoch of one batch, validated on one batch, and saved
     report_data(trainer.data_loader)
@@ -27,7 +28,9 @@ def check(
         limit_to_a_batch(loader)
     trainer.epochs, trainer.batch = min(trainer.epochs, trainer.epoch + 1), 0
     with tempfile.TemporaryDirectory() as folder:
+        folder = from_main(folder)
         trainer.train(Path(folder))
+        largest(0)  # of several processes, rank 0 has saved
         was_trained = trainer.checkpoints is not None  # a run that is finished is not
         checkpoint = open_checkpoint(Path(folder))[1] if was_trained else config.checkpoint
 

@@ -5,12 +5,17 @@ from typing import Any
 
 import torch
 
+from utils.errors import UserError
+from utils.parallel import world_size
+
 logger = logging.getLogger(__name__)
 
 
 def report_own_code(trainer: Any) -> None:
     """Warn of what a Trainer's first epoch left out: counting its steps, and options whose code it did not come by."""
     name = type(trainer).__name__
+    if world_size() > 1 and trainer.replicas is None:
+        raise UserError(f"{name}._train_epoch is not Trainer's, which averages gradients: train in one process")
     if trainer.batch == 0:
         logger.warning("%s._train_epoch does not call self.end_step() after a step: steps are not counted, and within "
                        "an epoch neither saves nor signals are heeded.", name)  # fmt: skip

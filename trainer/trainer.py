@@ -13,12 +13,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
+from trainer.data_parallel import DataParallel, share_evaluation, share_steps
+from trainer.faults import divergence, halve_parts, take_loaders
 from trainer.report import report_own_code
 from utils.config import check_options
 from utils.data import DataState, WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
-from utils.errors import MEMORY_ADVICE, TrainingInterrupted, UserError
+from utils.errors import TrainingInterrupted
 from utils.loop import Metric, MetricTracker, compare
-from utils.parallel import world_size
+from utils.parallel import largest, rank
 from utils.seed import random_state, set_random_state
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,6 +43,7 @@ class Trainer(BaseTrainer):
     clip_grad_norm: the largest norm of all gradients together; None: any.
     compile: compile the model with torch.compile.
     ema: validate and test a moving average of the weights with this decay, such as 0.999; None: the weights.
+    sync_batchnorm: of several processes, let batch norms see the whole batch, not each its share; on GPUs.
     on_nan: "stop" at a NaN or infinite loss, or "skip" the steps with NaN or infinite gradients.
     options: those of BaseTrainer.
     """
@@ -61,6 +64,7 @@ class Trainer(BaseTrainer):
         clip_grad_norm: Annotated[float, "> 0"] | None = None,
         compile: bool = False,
         ema: Annotated[float, "> 0", "< 1"] | None = None,
+        sync_batchnorm: bool = False,
         on_nan: Literal["stop", "skip"] = "stop",
         **options: Any,
     ):
@@ -71,7 +75,7 @@ class Trainer(BaseTrainer):
         self.metrics = list(metrics)
         self.data_loader: Any = data_loader  # None, if it shall only evaluate
         self.valid_data_loader: Any = valid_data_loader
-        self._check_loaders()
+        take_loaders(self)
 
         self.accumulate = accumulate
         self.part_size: int | None = None  # samples of a batch that are worked through at once; None: all
@@ -81,6 +85,9 @@ class Trainer(BaseTrainer):
         if channels_last:
             model.to(memory_format=torch.channels_last)
         self.clip_grad_norm = clip_grad_norm
+        self.sync_batchnorm = sync_batchnorm
+        self.replicas: DataParallel | None = None  # of several processes
+        self.weight = 1.0  # of this one's share of a batch, among theirs
         self.on_nan = on_nan
         self.n_skipped = 0  # steps left out for their gradients
         self.grad_norm: Tensor | None = None  # of the last step, if it was clipped
@@ -111,20 +118,21 @@ class Trainer(BaseTrainer):
         if self.part_size is None and self.accumulate > 1:
             self.part_size = math.ceil(n_samples(batch) / self.accumulate)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.on_nan == "skip" else []
+        compute_loss = self.compute_loss if self.replicas is None else self.replicas.compute_loss
         results: list[tuple[Tensor, Any, Any]] = []
         while not results:
             self.optimizer.zero_grad()
             try:
                 for part, share in split_batch(batch, self.part_size):
                     with self.autocast:
-                        loss, output, target = self.compute_loss(part)
+                        loss, output, target = compute_loss(part)
                     loss = loss if share == 1 else loss * share
                     self.scaler.scale(loss).backward()
                     results.append((loss, output, target))
             except torch.OutOfMemoryError:
                 loss = output = None  # of the part that failed: they hold its memory
                 results.clear()
-                self._halve_parts(batch)
+                halve_parts(self, batch)
         self._update_weights(buffers)
         if len(results) == 1:
             return results[0]
@@ -136,16 +144,17 @@ class Trainer(BaseTrainer):
         if self.optimizer is None or self.data_loader is None:
             raise ValueError("to train, a Trainer needs an optimizer and a data_loader")
         self.data_loader.set_position(epoch, self.batch)
-        for batch in self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}"):
+        for batch in share_steps(self, Trainer, self._batches(self.data_loader, f"epoch {epoch}/{self.epochs}")):
             loss, output, target = self.train_step(batch)
             if self.ema is not None:
                 self.ema.update_parameters(self.model)
-            if self.on_nan != "skip" or loss.isfinite():
+            is_bad = self.on_nan == "skip" and largest(not loss.isfinite())
+            if self.weight > 0 and not is_bad:
                 self.train_metrics.update(loss, output, target)
             self.end_step()
         log = self.train_metrics.compute()
         if not math.isfinite(log["loss"]):
-            raise self._divergence(epoch)
+            raise divergence(self, epoch)
         if self.valid_data_loader is not None:
             self.valid_data_loader.set_position(epoch)
             log |= {f"val_{name}": value for name, value in self.evaluate(self.valid_data_loader).items()}
@@ -168,11 +177,11 @@ class Trainer(BaseTrainer):
         was_training = self.model.training
         self.model.eval()
         try:
-            for batch in self._batches(batches, "evaluate"):
+            for batch in share_evaluation(self, batches, self._batches(batches, "evaluate")):
                 with self.autocast:
-                    metrics.update(*self.compute_loss(batch))
-                if world_size() == 1:  # else the processes' shares may differ in length
-                    self.stop_signals.obey()
+                    if self.weight > 0:  # else the samples are another process's
+                        metrics.update(*self.compute_loss(batch))
+                self.stop_signals.obey()
         except (TrainingInterrupted, WorkerDied):
             set_random_state(before)  # the resumed run evaluates from the start
             raise
@@ -209,40 +218,10 @@ class Trainer(BaseTrainer):
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def _halve_parts(self, batch: Any) -> None:
-        """Work through batches in smaller parts from here on, since memory ran out."""
-        size = min(self.part_size or n_samples(batch), n_samples(batch))
-        if size == 1:
-            raise UserError(f"out of memory in step {self.step + 1} even with one sample at a time. {MEMORY_ADVICE}")
-        self.part_size = (size + 1) // 2
-        logger.warning("Out of memory in step %d: from here on, batches are worked through in parts of at most %d "
-                       "samples.", self.step + 1, self.part_size)  # fmt: skip
-
-    def _divergence(self, epoch: int) -> UserError:
-        n_good = next((i for i, loss in enumerate(self.train_metrics.losses()) if not math.isfinite(loss)), 0)
-        step = self.step - self.batch + 1 + n_good
-        return UserError(f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate "
-                         f"{self.schedule.lr:g}. Try a tenth of it (--lr), look for NaN or very large values in the "
-                         "data, or scale the features. Checkpoints of earlier epochs are intact.")  # fmt: skip
-
-    def _check_loaders(self) -> None:
-        for loader in filter(None, (self.data_loader, self.valid_data_loader)):
-            if not isinstance(loader, BaseDataLoader):
-                raise TypeError(f"a {type(loader).__name__} cannot be resumed; make it a base.BaseDataLoader")
-            self.to_close.append(loader.to(self.device))
-        if self.data_loader is None:
-            return
-        if len(self.data_loader) == 0:
-            raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
-        self.steps_per_epoch = len(self.data_loader)
-        if self.valid_data_loader is None and self.monitor.startswith("val_"):
-            raise ValueError(f"{self.monitor} cannot be monitored without validation data; set validation_split")
-        self.schedule.check_length(self.epochs, self.epochs * len(self.data_loader))
-
     def _batches(self, batches: Iterable[Any], title: str) -> Iterable[Any]:
         """The batches as the model wants them, with a bar on a terminal where there is none for the whole run."""
         placed = map(to_channels_last, batches) if self.channels_last else batches
         total = len(batches) if isinstance(batches, BaseDataLoader) else None
         if self.bar is not None or total == 1:
             return placed
-        return tqdm(placed, title, total, leave=False, delay=0.5, disable=None)
+        return tqdm(placed, title, total, leave=False, delay=0.5, disable=None if rank() == 0 else True)

@@ -15,7 +15,7 @@ def prepare_device(wanted: str | None, n_gpu: int = 1) -> torch.device:
     """The device of `-d`, which may be a GPU's number; without one an accelerator, if there is one and n_gpu > 0."""
     accelerator = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     if wanted is None:
-        if n_gpu > 1:
+        if n_gpu > 1 and "LOCAL_RANK" not in os.environ:  # else torchrun has started a process for each
             logger.warning("n_gpu is %d: this run uses one device.", n_gpu)
         return accelerator if n_gpu > 0 else torch.device("cpu")
     try:

@@ -191,7 +191,7 @@ def test_a_full_disk_at_the_start_is_one_line(on_small_disk):
 
     def train(run_dir):
         Disk(run_dir).fill()
-        assert run_command(lambda argv: record_environment(run_dir, "cpu")) == 2
+        assert run_command(lambda argv: record_environment(run_dir, "cpu", {})) == 2
 
     said = on_small_disk(train)
     assert said.startswith("error: ") and said.rstrip().endswith("environment.json: No space left on device")

@@ -21,7 +21,7 @@ needs_fork = pytest.mark.skipif(FORK is None, reason="needs fork")
 def run(tmp_path: Path) -> tuple[Path, dict]:
     """The folder of a run that another process has begun, and what its checkpoint holds."""
     run_dir = create_run_dir(tmp_path, "name", "run")
-    record_environment(run_dir, "cpu")
+    record_environment(run_dir, "cpu", {})
     (run_dir / "metrics.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n')
     module._locks.pop(run_dir).close()
     module._made.remove(run_dir)
@@ -173,7 +173,7 @@ def test_a_folder_that_is_not_this_runs_or_damaged_is_refused_and_stays_as_it_is
 
 def test_a_run_that_goes_on_keeps_its_mark_and_notes_the_resume(run):
     run_dir, checkpoint = run
-    record_environment(open_run_dir(run_dir, checkpoint), "cuda:1")
+    record_environment(open_run_dir(run_dir, checkpoint), "cuda:1", {})
     environment = json.loads((run_dir / "environment.json").read_text())
     assert environment["run"] == checkpoint["run"] and environment["device"] == "cpu"
     assert [resumed["device"] for resumed in environment["resumed"]] == ["cuda:1"]

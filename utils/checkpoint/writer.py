@@ -13,6 +13,7 @@ from typing import Any
 
 from utils.checkpoint.file import BEST, LAST, intact, save_checkpoint
 from utils.errors import TrainingInterrupted, UserError
+from utils.parallel import from_main
 
 SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
 State = dict[str, Any]
@@ -22,10 +23,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
-    """Keeps a run's last and best state on disk; the training waits for a copy of its state, not for the disk."""
+    """Keeps a run's last and best state on disk; the training waits for a copy of its state, not for the disk.
+
+    All processes of a run have one, so that they take a state together, but only rank 0's has a state to write.
+    """
 
     run_dir: Path
-    take_state: Callable[[], State]  # makes that copy
+    take_state: Callable[[], State | None]  # makes that copy
     weights: Set[str] = frozenset()  # names in the state's "model"; where one is NaN or infinite, nothing is written
     before_save: Callable[[], None] = lambda: None  # for logs that must not be behind a checkpoint
     save_period: int = 1  # this and what follows: see BaseTrainer
@@ -43,6 +47,8 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
     def go_back(self) -> None:
         """Make a resumed state the newest: checkpoints of later steps are renamed to abandoned-*.pth, and not used."""
         state = self.take_state()
+        if state is None:
+            return
         self._write(self.run_dir, state, None)
         future = [path for epoch, path in self._epoch_files() if epoch > state["epoch"]]
         future += [path for path, best in intact([self.run_dir / BEST]) if best.get("step", 0) > state["step"]]
@@ -61,6 +67,7 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
         is_periodic = epoch % self.save_period == 0
         is_idle = self._saving is None or self._saving.done()
         is_due = is_periodic or (is_idle and time.monotonic() - self._saved_at >= SAVE_SECONDS)
+        is_due = from_main(is_due)
         if is_due or is_best:
             state = self.take_state()
             self._best = state if is_best else self._best
@@ -83,7 +90,7 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
         if isinstance(error, TrainingInterrupted):
             logger.warning("%s; go on with -r %s", error, self.run_dir)
 
-    def _save(self, state: State, epoch: int | None = None) -> None:
+    def _save(self, state: State | None, epoch: int | None = None) -> None:
         """Let the thread write a state, and the best one if it is not on disk, once the save before is done."""
         self._wait()
         self._saved_at = time.monotonic()

@@ -16,11 +16,14 @@ from torch._C import _error_if_any_worker_fails
 from torch.utils.data import Dataset
 
 from utils.errors import UserError
+from utils.parallel import own_share
 from utils.seed import derive_seed, random_state, set_random_state
 
 
 class SeededDataset(Dataset):
     """Reads batches of another dataset; each sample has random numbers of its own, from (seed, round, index)."""
+
+    place = 0, 1  # which share of a batch to read, of how many
 
     def __init__(self, dataset: Dataset, seed: int, collate_fn: Callable[[list[Any]], Any]):
         self.dataset, self.seed, self.collate_fn = dataset, seed, collate_fn
@@ -29,6 +32,7 @@ class SeededDataset(Dataset):
         """The batch of these (round, index), or a UserError for the main process to raise if one cannot be read."""
         before, samples, which = random_state(), [], ""
         try:
+            keys = own_share(keys, *self.place)
             for number, index in keys:
                 which = f"sample {index}"
                 seed = derive_seed(self.seed, number, index + 1)  # with a 0 it would be that of the round's order
@@ -55,7 +59,8 @@ class SeededDataset(Dataset):
     def leave_signals_to_main(worker_id: int) -> None:
         """Ctrl-C goes to the whole process group, but the main process may need more batches to end a step."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        is_alone = "LOCAL_RANK" not in os.environ  # else other processes wait for this one to end the step
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if is_alone else signal.SIG_IGN)
         if os.getppid() != getattr(parent_process(), "pid", None):
             os._exit(1)  # the main process has ended before torch in this one looks for it
 

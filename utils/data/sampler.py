@@ -7,25 +7,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from utils.parallel import rank, world_size
 from utils.seed import derive_seed
 
 
 class EpochSampler(Sampler):
-    """Draws (round, index): the order of an epoch, a pure function of (seed, epoch), of which each process has a share.
+    """Draws (round, index): the order of an epoch, a pure function of (seed, epoch), the same on every process.
 
     An epoch is one round over the samples or, with `length`, the next so many samples of them. It counts itself up.
 
-    shuffle: every round in a new order, and every process gets equally many samples (a few are left out).
-    length: samples per epoch and process; 0: one round.
+    shuffle: every round in a new order.
+    length: samples per epoch; 0: one round.
     labels: the class of each index; draw every class equally often, with replacement. None: each sample once a round.
     """
 
     def __init__(self, indices: Tensor, shuffle: bool, seed: int, length: int = 0, labels: Tensor | None = None):
         self.indices, self.shuffle, self.seed, self.labels = indices, shuffle, seed, labels
-        n_used = len(indices) // world_size() * world_size() if shuffle else len(indices)
-        self.share = slice(rank(), n_used, world_size())  # this process's part of a round
-        self.n_samples = len(range(n_used)[self.share])
+        self.n_samples = len(indices)
         self.length = length or self.n_samples
         self.epoch = 1
         self.start = 0  # how many samples of the epoch to leave out, because they were drawn before
@@ -43,15 +40,15 @@ class EpochSampler(Sampler):
         return rounds
 
     def _order(self, number: int) -> Tensor:
-        """This process's share of a whole round."""
+        """The indices of a whole round."""
         if not self.shuffle:
-            return self.indices[self.share]
+            return self.indices
         generator = torch.Generator().manual_seed(derive_seed(self.seed, number))
         if self.labels is None:
-            return self.indices[torch.randperm(len(self.indices), generator=generator)[self.share]]
+            return self.indices[torch.randperm(len(self.indices), generator=generator)]
         _, classes, counts = self.labels.unique(return_inverse=True, return_counts=True)
         weights = 1 / counts[classes].double()
-        return self.indices[weights.multinomial(len(weights), replacement=True, generator=generator)[self.share]]
+        return self.indices[weights.multinomial(len(weights), replacement=True, generator=generator)]
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return ((number, index) for number, indices in self.next_epoch() for index in indices.tolist())

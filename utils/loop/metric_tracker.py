@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from utils.data import cat_batches, map_tensors, n_samples, to_device
 from utils.errors import UserError
+from utils.parallel import gather, rank, world_size
 
 Metric = Callable[[Any, Any], Any]
 MAX_BATCHES = 64  # that are kept until the metrics are computed for all of them at once
@@ -24,7 +26,7 @@ def per_epoch(metric: Metric) -> Metric:
 
 
 class MetricTracker:
-    """The mean of the loss and of each metric over the samples seen since `reset()`.
+    """The mean of the loss and of each metric over the samples seen since `reset()`, those of all processes.
 
     metrics: functions (output, target) -> one number, a mean over the batch; or marked with `per_epoch`.
     device: where the batches lie. Nothing is read from a GPU before `compute`.
@@ -65,6 +67,9 @@ class MetricTracker:
 
     def _compute_pending(self) -> None:
         batches, self._pending = self._pending, []
+        if self.of_epochs:
+            in_units = self.in_original_units or (lambda tensor: tensor)
+            self._epoch += [map_tensors(in_units, batch) for batch in batches]
         with suppress(RuntimeError):  # such as of sequences of different lengths: they are measured one by one
             batches = [cat_batches(batches)] if batches else []
         if self.in_original_units is not None:
@@ -73,17 +78,18 @@ class MetricTracker:
             for metric in self.of_batches:
                 value = compare("metrics", metric, output, target)
                 self._means[name_of(metric)].append((n_samples(target), value))
-        if self.of_epochs:
-            self._epoch += batches
 
     def compute(self) -> dict[str, float]:
-        """The means, and the metrics of the whole epoch, by name. Waits for the GPU."""
+        """The means, and the metrics of the whole epoch, by name. Waits for the GPU, and for all processes."""
         self._compute_pending()
-        values = dict.fromkeys(self.names, math.nan) | {"loss": _mean(self._means["loss"])}
+        parts = self._of_all_processes()
+        means = {name: _in_turn(part["means"][name] for part in parts) for name in self._means}
+        values = dict.fromkeys(self.names, math.nan) | {"loss": _mean(means["loss"])}
         if math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
-            values |= {name: _mean(means) for name, means in self._means.items()}
+            values |= {name: _mean(batches) for name, batches in means.items()}
             for metric in self.of_epochs:
-                batch = map_tensors(lambda t: t.float().cpu() if t.dtype in HALF else t.cpu(), cat_batches(self._epoch))
+                epoch = cat_batches(_in_turn(part["epoch"] for part in parts))
+                batch = map_tensors(lambda t: t.float().cpu() if t.dtype in HALF else t.cpu(), epoch)
                 values[name_of(metric)] = float(compare("metrics", metric, *batch))
         return values
 
@@ -93,13 +99,28 @@ class MetricTracker:
 
     def state_dict(self) -> dict[str, Any]:
         """All that was gathered, so that an interrupted epoch ends with the same numbers, bit by bit."""
-        return {"means": self._means, "pending": self._pending, "epoch": self._epoch}
+        parts = self._of_all_processes()
+        return parts[0] if len(parts) == 1 else {"ranks": parts}
+
+    def _of_all_processes(self) -> list[dict[str, Any]]:
+        own = {"pending": self._pending, "epoch": self._epoch}
+        if world_size() == 1:
+            return [own | {"means": self._means}]
+        means = {
+            name: [*zip([n for n, _ in pairs], _numbers(pairs), strict=True)] for name, pairs in self._means.items()
+        }
+        return gather(to_device(own, torch.device("cpu")) | {"means": means})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict()`. Raises LookupError, RuntimeError, TypeError or ValueError for anything else."""
-        state = to_device(state, self.device)
-        self._means = {name: list(state["means"][name]) for name in self._means}
-        self._pending, self._epoch = list(state["pending"]), list(state["epoch"])
+        """Go on from a `state_dict()`, of any number of processes.
+
+        Raises LookupError, RuntimeError, TypeError or ValueError for anything else.
+        """
+        self.reset()
+        for part in to_device(state.get("ranks", [state])[rank() :: world_size()], self.device):
+            self._means = {name: [*means, *part["means"][name]] for name, means in self._means.items()}
+            self._pending += part["pending"]
+            self._epoch += part["epoch"]
         for batches in self._means.values():
             _mean(batches)
         for _, target in self._pending + self._epoch:
@@ -126,6 +147,11 @@ def name_of(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
+def _in_turn(lists: Iterable[list[Any]]) -> list[Any]:
+    """The first of each list, then the second of each, and so on; a list may be shorter than others."""
+    return [item for items in zip_longest(*lists) for item in items if item is not None]
+
+
 def _mean(means: list[tuple[int, Any]]) -> float:
     """The mean over all samples, from the means over some of them each."""
     n = sum(size for size, _ in means)
@@ -134,5 +160,6 @@ def _mean(means: list[tuple[int, Any]]) -> float:
 
 def _numbers(means: list[tuple[int, Any]]) -> list[float]:
     """The means as numbers; from a GPU, all of them at once."""
-    values = [mean for _, mean in means]
-    return torch.stack(values).flatten().tolist() if values and isinstance(values[0], Tensor) else values
+    tensors = [mean for _, mean in means if isinstance(mean, Tensor)]
+    numbers = iter(torch.stack(tensors).flatten().tolist() if tensors else [])
+    return [next(numbers) if isinstance(mean, Tensor) else mean for _, mean in means]

@@ -1,0 +1,51 @@
+"""What is said and done when a training cannot go on: unfit data loaders, a loss that is NaN, too little memory."""
+
+import logging
+import math
+from typing import Any
+
+from base import BaseDataLoader
+from utils.data import n_samples
+from utils.errors import MEMORY_ADVICE, UserError
+from utils.parallel import largest
+
+logger = logging.getLogger(__name__)
+
+
+def take_loaders(trainer: Any) -> None:
+    """Move a trainer's loaders to its device. Raises TypeError, ValueError or UserError if they do not fit it."""
+    for loader in filter(None, (trainer.data_loader, trainer.valid_data_loader)):
+        if not isinstance(loader, BaseDataLoader):
+            raise TypeError(f"a {type(loader).__name__} cannot be resumed; make it a base.BaseDataLoader")
+        trainer.to_close.append(loader.to(trainer.device))
+    if trainer.data_loader is None:
+        return
+    trainer.steps_per_epoch = len(trainer.data_loader)
+    if trainer.steps_per_epoch == 0:
+        raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
+    if trainer.valid_data_loader is None and trainer.monitor.startswith("val_"):
+        raise ValueError(f"{trainer.monitor} cannot be monitored without validation data; set validation_split")
+    trainer.schedule.check_length(trainer.epochs, trainer.epochs * trainer.steps_per_epoch)
+
+
+def divergence(trainer: Any, epoch: int) -> UserError:
+    """The loss of an epoch is NaN or infinite: from which step on, and what to do."""
+    losses = trainer.train_metrics.losses()
+    n_good = -largest(-next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses)))
+    step = trainer.step - trainer.batch + 1 + (n_good if n_good < len(losses) else 0)
+    return UserError(f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate "
+                     f"{trainer.schedule.lr:g}. Try a tenth of it (--lr), look for NaN or very large values in the "
+                     "data, or scale the features. Checkpoints of earlier epochs are intact.")  # fmt: skip
+
+
+def halve_parts(trainer: Any, batch: Any) -> None:
+    """Work through batches in smaller parts from here on, since memory ran out. UserError if they cannot be smaller."""
+    size = min(trainer.part_size or n_samples(batch), n_samples(batch))
+    if size == 1:
+        raise UserError(f"out of memory in step {trainer.step + 1} even with one sample at a time. {MEMORY_ADVICE}")
+    if trainer.replicas is not None:  # the others wait for gradients, of which some have been sent
+        raise UserError(f"out of memory in step {trainer.step + 1} on one of several processes. Work through batches "
+                        f"in parts: trainer.accumulate={2 * trainer.accumulate}, or more. {MEMORY_ADVICE}")  # fmt: skip
+    trainer.part_size = (size + 1) // 2
+    logger.warning("Out of memory in step %d: from here on, batches are worked through in parts of at most %d "
+                   "samples.", trainer.step + 1, trainer.part_size)  # fmt: skip

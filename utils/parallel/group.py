@@ -1,0 +1,74 @@
+"""Where this process stands among the processes of one run, and what they tell each other.
+
+A process on its own is rank 0 of 1. What needs an answer of the others is called by all, at the same point.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from utils.errors import UserError
+
+
+def rank() -> int:
+    """This process's number; 0 is the one that writes files and speaks."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def own_share(samples: Any, rank: int, world_size: int) -> Any:
+    """A process's samples of a batch. Where they are too few for all, it gets every one, and they weigh nothing."""
+    if samples is None or world_size == 1 or rank >= len(samples):
+        return samples
+    size, n_larger = divmod(len(samples), world_size)
+    start = rank * size + min(rank, n_larger)
+    return samples[start : start + size + (rank < n_larger)]
+
+
+def gather(value: Any) -> list[Any]:
+    """Everyone's value, in the order of the ranks. Tensors have to be on the CPU."""
+    values = [value] * world_size()
+    if world_size() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def from_main(value: Any) -> Any:
+    """Rank 0's value."""
+    values = [value]
+    if world_size() > 1:
+        dist.broadcast_object_list(values)
+    return values[0]
+
+
+def on_main(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, called by rank 0 alone; all get what it returns."""
+    return lambda *args: from_main(function(*args) if rank() == 0 else None)
+
+
+def largest(number: int) -> int:
+    """The largest of everyone's numbers."""
+    if world_size() == 1:
+        return number
+    common = torch.tensor(number)
+    dist.all_reduce(common, dist.ReduceOp.MAX)
+    return int(common)
+
+
+def sum_up(tensor: Tensor) -> Tensor:
+    """The sum of everyone's tensors, in this one's place."""
+    dist.all_reduce(tensor)
+    return tensor
+
+
+def check_same(what: str, value: Any) -> None:
+    """Raise UserError if a process has another value than rank 0."""
+    values = gather(value)
+    if differing := [number for number, other in enumerate(values) if other != values[0]]:
+        raise UserError(f"process {differing[0]} and process 0 do not have the same {what}")
