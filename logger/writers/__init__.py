@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from logger.writers.extras import draw_extras
-from logger.writers.mlflow import MlflowWriter
-from logger.writers.tensorboard import TensorBoardWriter
+from logger.writers.mlflow_writer import MlflowWriter
+from logger.writers.tensorboard_writer import TensorBoardWriter
 from logger.writers.terminal import RunBar, Terminal, report_run, run_bar
-from logger.writers.wandb import WandbWriter
+from logger.writers.wandb_writer import WandbWriter
 from utils.errors import UserError
 
 __all__ = ["RunBar", "Terminal", "Writer", "Writers", "draw_extras", "report_run", "run_bar"]

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray import tune
-from ray.tune.schedulers import ASHAScheduler
+import ray  # pyright: ignore[reportMissingImports]
+from ray import tune  # pyright: ignore[reportMissingImports]
+from ray.tune.schedulers import ASHAScheduler  # pyright: ignore[reportMissingImports]
 
 from tools.trials.processes import TrialProcess
 from tools.trials.table import Progress

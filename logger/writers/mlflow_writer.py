@@ -25,9 +25,9 @@ class MlflowWriter:
 
     def __init__(self, run_dir: Path, n_steps_done: int):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow import MlflowClient
-        from mlflow.entities import Metric
-        from mlflow.exceptions import MlflowException
+        from mlflow import MlflowClient  # pyright: ignore[reportMissingImports]
+        from mlflow.entities import Metric  # pyright: ignore[reportMissingImports]
+        from mlflow.exceptions import MlflowException  # pyright: ignore[reportMissingImports]
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.errors = (OSError, MlflowException)
@@ -89,7 +89,7 @@ class MlflowWriter:
 
     def add_hparams(self, hparams: dict[str, Any], metrics: Sequence[str]) -> None:
         """Those of the start: it lets none be changed on a resume."""
-        from mlflow.entities import Param
+        from mlflow.entities import Param  # pyright: ignore[reportMissingImports]
 
         known = self._client.get_run(self._run_id).data.params
         new = [Param(key, str(value)[:6000]) for key, value in hparams.items() if key not in known]

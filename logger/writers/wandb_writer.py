@@ -27,7 +27,7 @@ class WandbWriter:
 
     def __init__(self, run_dir: Path, n_steps_done: int):
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
 
         self.errors = (OSError, wandb.Error)
         folder = run_dir / "wandb"
