@@ -2,7 +2,7 @@
 
 import argparse
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -70,46 +70,24 @@ class ConfigParser:
         fused = entry["type"] in ("Adam", "AdamW") and not decided and all(p.is_floating_point() for p in trainable)
         return self.init_obj("optimizer", trainable, **{"fused": True} if fused else {})
 
-    def init_loader(self, key: str = "data_loader", fitted: Mapping | None = None, **given: Any) -> Any:
-        """The data loader that a key names, or None, with what was `fitted` in training (or the checkpoint's)."""
-        if self.config[key] is None:
-            return None
-        given["fitted"] = fitted or self.trained_on.get("fitted")
-        given |= {} if key == "data_loader" else {"training": False, "whole": True}
-        known = definitions("data_loader")[self.config[key]["type"]].parameters[0]
-        if given.get("whole") and "fitted" in known and not given["fitted"]:
-            raise ConfigError(key, ["nothing is known of what was learnt from the training data; train anew"])
-        return self.init_obj(key, **{name: value for name, value in given.items() if name in known})
-
-    def init_test_loader(self) -> Any:
-        """The data to test on, every sample once: `test_data_loader`, else `data_loader` with `training=False`."""
-        from utils.data import fingerprint
-
-        key = "test_data_loader" if self.config["test_data_loader"] else "data_loader"
-        loader = self.init_loader(key, training=False, whole=self.other_data != "")
-        if loader.training:
-            raise ConfigError("data_loader.type", ["hand `training` on: super().__init__(..., training=training)"])
-        if fingerprint(loader) == self.trained_on.get("fingerprint"):
-            raise ConfigError("data_loader.type", ["it tests on the training's samples; see that it obeys `training`"])
-        return loader
-
-    @property
-    def trained_on(self) -> dict[str, Any]:
-        """What the checkpoint says of its training data: `fitted` and `fingerprint`, or nothing."""
-        return (self.checkpoint or {}).get("data", {})
-
     def test_file(self, name: str) -> Path:
         """Where test.py writes what is called `name`: beside the checkpoint, with the name of other data in it."""
         path = self.resume.parent / name
         return path.with_stem(f"{path.stem}-{self.other_data}") if self.other_data else path
 
-    def init_ftn(self, key: str, entry: Any = None) -> Callable:
-        """The function that `loss`, or one entry of a list, names, with the config's arguments filled in."""
+    def init_ftn(self, key: str, entry: Any = None, device: Any = "cpu") -> Callable:
+        """What `loss`, or one entry of a list, names: a function with its arguments filled in, or an object."""
+        from torch import Tensor, nn
+
         entry = entry or self.config[key]
         entry = {"type": entry} if isinstance(entry, str) else entry
-        function = definitions(OBJECTS[key].package)[entry["type"]].load()
-        arguments = entry.get("args")
-        return functools.update_wrapper(functools.partial(function, **arguments), function) if arguments else function
+        named, arguments = definitions(OBJECTS[key].package)[entry["type"]].load(), {**entry.get("args", {})}
+        for name in [name for name in ("weight", "pos_weight") if isinstance(arguments.get(name), list)]:
+            arguments[name] = Tensor(arguments[name]).to(device)
+        if isinstance(named, type):
+            made = _call(key, named, **arguments)
+            return made.to(device) if isinstance(made, nn.Module) else made
+        return functools.update_wrapper(functools.partial(named, **arguments), named) if arguments else named
 
     def init_metrics(self) -> list[Callable]:
         return [self.init_ftn("metrics", entry) for entry in self.config["metrics"]]
@@ -137,7 +115,7 @@ class ConfigParser:
         metrics: more of them than the config names.
         """
         model = self.trained_model(checkpoint).to(device)
-        tester = self.init_trainer(model, self.init_ftn("loss"), [*self.init_metrics(), *metrics])
+        tester = self.init_trainer(model, self.init_ftn("loss", device=device), [*self.init_metrics(), *metrics])
         tester.load_for_test(checkpoint)
         return tester
 

@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     """Load the checkpoint, build what its config names, evaluate, write what came out beside it."""
     config = ConfigParser.from_args("test", argv)
 
-    from data_loader.sizes import fill_sizes
+    from data_loader.build import build_test_loader
     from logger.figures import Predictions, prediction_table
     from logger.logger import setup_logging
     from utils.device import prepare_device
@@ -28,8 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     seed_everything(config["seed"])
 
     # ---- the test split, and a trainer with the trained model
-    data_loader = config.init_test_loader()
-    fill_sizes(config.config, data_loader)
+    data_loader = build_test_loader(config)
     predictions = Predictions()
     trainer = config.init_tester(config.checkpoint, device, predictions)
 

@@ -99,7 +99,8 @@ def build_or_resume(config: ConfigParser) -> tuple["Trainer", list[str]]:
 
 def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     """The trainer, with all that the config names: the same seed gives the same one."""
-    from data_loader.sizes import fill_sizes
+    from data_loader.build import build_loaders
+    from data_loader.fingerprint import DataState
     from utils.device import set_threads
     from utils.seed import seed_everything
 
@@ -107,19 +108,20 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
 
     # ---- data
     with main_first():
-        data_loader = config.init_loader()
-    valid_data_loader = config.init_loader("valid_data_loader", data_loader.fitted) or data_loader.split_validation()
-    fill_sizes(config.config, data_loader)
+        data_loader, valid_data_loader = build_loaders(config)
 
     # ---- model, loss, metrics
     model = config.init_obj("arch").to(device)
-    criterion, metrics = config.init_ftn("loss"), config.init_metrics()
+    criterion, metrics = config.init_ftn("loss", device=device), config.init_metrics()
 
     # ---- optimizer, trainer
     optimizer = config.init_optimizer(model)
     lr_scheduler = config.init_obj("lr_scheduler", optimizer)
     set_threads(config["threads"], model, data_loader.batch_size)
-    return config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
+    loaders = data_loader, valid_data_loader
+    trainer = config.init_trainer(model, criterion, metrics, optimizer, *loaders, lr_scheduler)
+    trainer.stateful["data"] = DataState(data_loader)
+    return trainer
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sizes that the data decide: "auto" in the arguments of `arch` becomes a number before the model is built."""
+"""What the data decide: "auto" sizes in `arch.args`, "balanced" class weights in `loss.args` become numbers."""
 
 import math
 import re
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from utils.config import definitions
+from utils.data import class_numbers
 from utils.errors import ConfigError
 
 MEANINGS = {  # which size an argument means: the first of these that is found in its name
@@ -71,3 +72,29 @@ def _filled(value: Any, name: str, path: str, sizes: dict[str, int | None]) -> A
         why = f"the data do not tell the {meaning}" if meaning else "it is not clear which size is meant"
         raise ConfigError(path, [f'"auto": {why}; write the number'])
     return size
+
+
+def fill_weights(config: dict[str, Any], data_loader: Any) -> None:
+    """Put numbers in place of "balanced", so that a test and a resumed run have the same ones."""
+    loss = config["loss"]
+    arguments = loss.get("args", {}) if isinstance(loss, dict) else {}
+    for name in [name for name in ("weight", "pos_weight") if arguments.get(name) == "balanced"]:
+        try:
+            arguments[name] = class_weights(data_loader, name)
+        except ValueError as error:
+            raise ConfigError(f"loss.args.{name}", [str(error)]) from error
+
+
+def class_weights(data_loader: Any, name: str) -> list[float]:
+    """How much a sample of each class counts if all classes shall count alike in the training samples of a loader.
+
+    name: "weight", n / (classes * n of the class), as scikit-learn's "balanced"; "pos_weight", that of class 1 if that
+    of class 0 is 1. Raises ValueError if the loader's dataset has no class numbers, or for pos_weight others than two.
+    """
+    labels = class_numbers(data_loader.samples, f'"{name}": "balanced"').long()
+    counts = labels[data_loader.sampler.indices].bincount(minlength=int(labels.max()) + 1).clamp(min=1).double()
+    if name == "weight":
+        return (counts.mean() / counts).tolist()
+    if len(counts) != 2:
+        raise ValueError(f"it is of two classes, and there are {len(counts)}")
+    return [float(counts[0] / counts[1])]

@@ -1,4 +1,7 @@
-"""Losses: functions (output, target, ...) -> 0-d tensor, a mean over the batch. A config names one by `loss`."""
+"""Losses: functions (output, target, ...) -> 0-d tensor, a mean over the batch. A config names one by `loss`.
+
+A class, an nn.Module made with the config's arguments, does as well; so do torch.nn's, such as HuberLoss.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -10,11 +13,26 @@ def nll_loss(output: Tensor, target: Tensor) -> Tensor:
     return F.nll_loss(output, target)
 
 
-def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers."""
+def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0, weight: Tensor | None = None) -> Tensor:
+    """Cross entropy. output: (batch, classes), scores before any softmax; target: (batch,), class numbers.
+
+    weight: of each class, or "balanced": the rarer a class, the more each of its samples counts.
+    """
     if output.shape[1] == 1:
         raise ValueError("with one class there is nothing to tell apart")
-    return F.cross_entropy(output, target, label_smoothing=label_smoothing)
+    return F.cross_entropy(output, target, weight, label_smoothing=label_smoothing)
+
+
+def bce_with_logits(output: Tensor, target: Tensor, pos_weight: Tensor | None = None) -> Tensor:
+    """Binary cross entropy. output: (batch,) or (batch, 1), before any sigmoid; target: as many class numbers, 0 and 1.
+
+    Or both (batch, labels), for labels that do not exclude each other.
+    pos_weight: how much a sample of class 1 counts, of each label, or "balanced": as much as those of class 0 in all.
+    """
+    if output.shape[:1] != target.shape[:1] or output.numel() != target.numel():
+        raise ValueError("they must have the same shape")
+    target = target.view_as(output).to(output.dtype)
+    return F.binary_cross_entropy_with_logits(output, target, pos_weight=pos_weight)
 
 
 def cross_entropy_of_each(output: dict[str, Tensor], target: dict[str, Tensor]) -> Tensor:

@@ -1,13 +1,20 @@
-"""Metrics: functions (output, target) -> 0-d tensor, a mean over the batch; or, marked `@per_epoch`, of the epoch."""
+"""Metrics: functions (output, target) -> 0-d tensor, a mean over the batch; more of them stand in sklearn_metric.py.
+
+One that is no mean over samples is marked `@per_epoch` (see utils.loop). A class, made with the config's arguments and
+then called like a function, does as well.
+"""
 
 import torch
 from torch import Tensor
 
-from utils.loop import per_epoch
-
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
-    """The share of right answers. output: (batch, classes), scores; target: (batch,), class numbers."""
+    """The share of right answers. output: (batch, classes), scores; target: (batch,), class numbers.
+
+    Or, of two classes, (batch,) or (batch, 1) both: logits of class 1, and class numbers, which may be floats.
+    """
+    if output.numel() == len(output) == target.numel():
+        return output.flatten().gt(0).eq(target.flatten()).float().mean()
     return _share_of_hits(output.argmax(dim=1, keepdim=True), target)
 
 
@@ -26,19 +33,3 @@ def _share_of_hits(answers: Tensor, target: Tensor) -> Tensor:
     if target.shape != answers.shape[:1] or target.is_floating_point():  # a regression's: it would compare all with all
         raise ValueError(f"it compares class numbers, {list(answers.shape[:1])}, with as many")
     return (answers == target.unsqueeze(1)).any(dim=1).float().mean()
-
-
-@per_epoch
-def macro_f1(output: Tensor, target: Tensor) -> float:
-    """The mean of the classes' F1 scores. output: (samples, classes), scores; target: (samples,), class numbers."""
-    from sklearn.metrics import f1_score
-
-    return f1_score(target, output.argmax(dim=1), average="macro")
-
-
-@per_epoch
-def r2_score(output: Tensor, target: Tensor) -> float:
-    """The share of the target's variance that is explained: 1 is perfect, 0 the mean's. Both: (samples, values)."""
-    from sklearn import metrics
-
-    return metrics.r2_score(target, output)

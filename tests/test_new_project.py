@@ -34,7 +34,15 @@ def copy(target: Path, *options: str) -> Path:
 # What owners do, none of which the template would do: by path, what a file of theirs holds.
 OWN = {
     "scratch.py": "import pickle\nimport pandas as pd\nfrom model import mlp\nx = eval('1')\n",
-    "model/metric.py": "def mine(output, target):\n    return (output.argmax(1) == target).float().mean()\n",
+    "model/metric.py": "class mine:\n    per_epoch = True\n"
+    "    def __init__(self, factor):\n        self.factor = factor\n"
+    "    def __call__(self, output, target):\n"
+    "        return self.factor * (output.argmax(1) == target).float().mean()\n",
+    "model/loss.py": "from torch import nn\n"
+    "class MyLoss(nn.Module):\n"
+    "    def __init__(self, weight=1.0):\n"
+    "        super().__init__()\n        self.loss, self.weight = nn.CrossEntropyLoss(), weight\n"
+    "    def forward(self, output, target):\n        return self.weight * self.loss(output, target)\n",
     "model/vision/__init__.py": "",
     "model/vision/block.py": "import pickle\nimport torchvision\n",
     "model/vision/net.py": "from torch import nn\nfrom base import BaseModel\nfrom . import block\n"
@@ -55,8 +63,8 @@ OWN_CONFIG = {
     "arch": {"type": "Net"},
     "data_loader": {"type": "IrisDataLoader", "args": {"batch_size": 16, "validation_split": 0.2}},
     "optimizer": {"type": "Adam", "args": {"lr": 0.01}},
-    "loss": "cross_entropy",
-    "metrics": ["mine"],
+    "loss": {"type": "MyLoss", "args": {"weight": 2.0}},
+    "metrics": [{"type": "mine", "args": {"factor": 2}}, "balanced_accuracy"],
     "trainer": {"epochs": 3, "monitor": "min val_loss"},
 }
 
@@ -64,9 +72,10 @@ OWN_CONFIG = {
 def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tmp_path):
     target = copy(tmp_path / "mine")
     assert {path for path in files(target) if path.startswith(ROOMS)} == {
-        "data_loader/__init__.py", "data_loader/digits.py", "data_loader/report.py", "data_loader/sizes.py",
-        "data_loader/subset.py", "data_loader/transforms.py",
+        "data_loader/__init__.py", "data_loader/build.py", "data_loader/digits.py", "data_loader/fingerprint.py",
+        "data_loader/report.py", "data_loader/sizes.py", "data_loader/subset.py", "data_loader/transforms.py",
         "model/__init__.py", "model/activation.py", "model/loss.py", "model/metric.py", "model/mlp.py",
+        "model/sklearn_metric.py",
         "trainer/__init__.py", "trainer/data_parallel.py", "trainer/faults.py", "trainer/report.py",
         "trainer/trainer.py",
     }  # fmt: skip
@@ -90,6 +99,8 @@ def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tm
     tested = run("test.py", "-r", "saved/Iris/a", cwd=target)
     assert tested.returncode == 0, tested.stderr
     assert json.loads((target / "saved/Iris/a/test_metrics.json").read_text())["n_samples"] == 75
+    metrics = json.loads((target / "saved/Iris/a/test_metrics.json").read_text())
+    assert metrics["mine"] == pytest.approx(2 * metrics["balanced_accuracy"])  # there are 25 of each class
     # of its tests those that meet what the owner changed; base, utils and so on are the very files that are tested here
     own = ["tests/data_loader", "tests/model", "tests/test_safety.py", "tests/test_bad_input.py"]
     passed = run("-m", "pytest", "-q", "-x", *own, cwd=target)

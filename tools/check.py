@@ -18,6 +18,7 @@ def check(
     config: ConfigParser, trainer: "Trainer", build_trainer: Callable[[ConfigParser, "torch.device"], "Trainer"]
 ) -> None:
     """The stories of train.py and test.py on one batch each, in a folder that is gone then."""
+    from data_loader.build import build_test_loader
     from data_loader.report import report_data
     from utils.checkpoint import open_checkpoint
     from utils.parallel import from_main, largest
@@ -36,7 +37,7 @@ def check(
 
     # ---- what `train.py -r` and test.py do with it
     build_trainer(config, trainer.device).resume(checkpoint)
-    test_data_loader = config.init_test_loader()
+    test_data_loader = build_test_loader(config)
     limit_to_a_batch(test_data_loader)
     config.init_tester(checkpoint, trainer.device).evaluate(test_data_loader)
     test_data_loader.close()

@@ -114,9 +114,10 @@ def trace(model: "BaseModel", config: ConfigParser) -> Any:
     """The model, its outputs in the data's units, as a torch.export.ExportedProgram for batches of any size."""
     import torch
 
+    from data_loader.build import build_test_loader
     from utils.data import map_tensors
 
-    loader = config.init_test_loader()
+    loader = build_test_loader(config)
 
     class InOriginalUnits(torch.nn.Module):
         def __init__(self):

@@ -18,8 +18,8 @@ _OF_KEYS = {
     "valid_data_loader": "data to validate with, where they come split; `null`: those of `validation_split`",
     "test_data_loader": "data to test with, all of them; `null`: the test split of `data_loader`",
     "optimizer": "the optimizer, of `torch.optim`",
-    "loss": "the loss, of `model/loss.py`: a name, or type and args",
-    "metrics": "what to log beside the loss, of `model/metric.py`: names, or type and args",
+    "loss": "the loss, of `model/loss.py` or a class of `torch.nn`: a name, or type and args",
+    "metrics": "what to log beside the loss, of `model/metric.py` or `sklearn_metric.py`: names, or type and args",
     "lr_scheduler": "of `torch.optim.lr_scheduler`; stepped once an epoch, or see `trainer.schedule_per`. `null`: none",
     "trainer": "how to train: the keys of the next table",
     "trainer.type": "a trainer of your own, of `trainer/`",
@@ -48,7 +48,7 @@ def named_by(key: str) -> dict[str, Definition]:
 def arguments_of(key: str, definition: Definition) -> dict[str, Parameter]:
     """The parameters that a config may give: not those that the code gives, and none that JSON cannot say."""
     parameters, _ = definition.parameters
-    given = [*list(parameters)[: OBJECTS[key].n_given], "training", "fitted", "whole"]
+    given = [*definition.given(OBJECTS[key]), "training", "fitted", "whole"]
     if key == "trainer":
         given += [*definitions("trainer")["Trainer"].parameters[0]]
     return from_json({name: parameter for name, parameter in parameters.items() if name not in given}, key)
@@ -58,7 +58,8 @@ def from_json(parameters: Mapping[str, Parameter], key: str) -> dict[str, Parame
     return {
         name: Parameter(RANGES.get(f"{key}.args.{name}", parameter.annotation), parameter.default)
         for name, parameter in parameters.items()
-        if accepted(parameter.annotation).partition(" ")[0] not in NOT_IN_JSON and name != "training"
+        if accepted(RANGES.get(f"{key}.args.{name}", parameter.annotation)).partition(" ")[0] not in NOT_IN_JSON
+        and name != "training"
     }
 
 

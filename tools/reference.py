@@ -62,10 +62,12 @@ def page() -> str:
     ]
     for key, name in (("arch", "Models"), ("data_loader", "Data loaders"), ("trainer", "Trainers"),
                       ("loss", "Losses"), ("metrics", "Metrics")):  # fmt: skip
-        sections.append(f"### {name}: `{key}`\n\n" + _type_table(key, named_by(key)))
+        own = {name: code for name, code in named_by(key).items() if not code.package.startswith("torch")}
+        sections.append(f"### {name}: `{key}`\n\n" + _type_table(key, own))
     sections.append(
-        "### Optimizers and schedulers\n\n`optimizer` names any class of `torch.optim`, and `lr_scheduler` any of "
-        "`torch.optim.lr_scheduler`, but those that need\nwhat JSON cannot say: "
+        "### Optimizers, schedulers and losses of torch\n\n`optimizer` names any class of `torch.optim`, "
+        "`lr_scheduler` any of `torch.optim.lr_scheduler`, and `loss` also any\nloss of `torch.nn`, such as "
+        "`HuberLoss`, but those that need what JSON cannot say, or more than an output and a target: "
         + ", ".join(f"`{name}`" for name in NOT_FROM_JSON)
         + "."
     )

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from model.gan import Discriminator, Generator
 from trainer.trainer import Trainer
-from utils.loop import MetricTracker
 
 
 class GanTrainer(Trainer):
@@ -45,11 +44,9 @@ class GanTrainer(Trainer):
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), discriminator_lr, betas=(0.5, 0.999)
         )
-        self.discriminator_losses = MetricTracker(device=self.device)
         self.stateful |= {
             "discriminator": self.discriminator,
             "discriminator_optimizer": self.discriminator_optimizer,
-            "discriminator_losses": self.discriminator_losses,
         }
 
     def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,13 +66,11 @@ class GanTrainer(Trainer):
         loss.backward()
         self.optimizer.step()
 
-        self.discriminator_losses.update(discriminator_loss, scores, is_real)
+        self.log("discriminator_loss", discriminator_loss)
         return loss, scores, is_real
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         log = super()._train_epoch(epoch)
-        log["discriminator_loss"] = self.discriminator_losses.compute()["loss"]
-        self.discriminator_losses.reset()
         self.writer.add_image("generated", torch.cat(list(self.generate(10)), dim=-1))  # side by side
         return log
 

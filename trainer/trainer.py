@@ -15,11 +15,11 @@ from tqdm import tqdm
 from base import BaseDataLoader, BaseTrainer
 from trainer.data_parallel import DataParallel, share_evaluation, share_steps
 from trainer.faults import divergence, halve_parts, take_loaders
-from trainer.report import report_own_code
+from trainer.report import loss_of, report_output, report_own_code
 from utils.config import check_options
-from utils.data import DataState, WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
+from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
 from utils.errors import TrainingInterrupted
-from utils.loop import Metric, MetricTracker, compare
+from utils.loop import Metric, MetricTracker
 from utils.parallel import largest, rank
 from utils.seed import random_state, set_random_state
 
@@ -71,7 +71,7 @@ class Trainer(BaseTrainer):
         own = {"accumulate": accumulate, "amp": amp, "clip_grad_norm": clip_grad_norm, "ema": ema, "on_nan": on_nan}
         check_options(own | options)
         super().__init__(model, optimizer, lr_scheduler, **options)
-        self.criterion = criterion
+        self.criterion: Any = criterion
         self.metrics = list(metrics)
         self.data_loader: Any = data_loader  # None, if it shall only evaluate
         self.valid_data_loader: Any = valid_data_loader
@@ -95,12 +95,11 @@ class Trainer(BaseTrainer):
         self.saved_numbers += ["part_size", "n_skipped"]
         self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema and optimizer else None
         self.train_metrics = MetricTracker(self.metrics, self.device, getattr(data_loader, "in_original_units", None))
+        self.tracker = self.train_metrics  # which `log` adds to
         if optimizer is not None:
             self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}
         if self.ema is not None:
             self.stateful["ema"] = self.ema
-        if data_loader is not None:
-            self.stateful["data"] = DataState(data_loader)
         if compile:
             model.compile(dynamic=False)
 
@@ -110,7 +109,7 @@ class Trainer(BaseTrainer):
         """The loss of a batch, the model's output and the target."""
         data, target = batch
         output = self.model(data)
-        return compare("loss", self.criterion, output, target), output, target
+        return loss_of(self.criterion, output, target), output, target
 
     def train_step(self, batch: Any) -> tuple[Tensor, Any, Any]:
         """Update the weights once. Returns the loss, the model's output and the target of the whole batch."""
@@ -139,6 +138,13 @@ class Trainer(BaseTrainer):
         losses, outputs, targets = zip(*results, strict=True)
         return torch.stack(losses).sum(), cat_batches(outputs), cat_batches(targets)
 
+    def log(self, name: str, value: Any) -> None:
+        """Log a number of one's own with the epoch, or with the evaluation: the mean over all calls of `log` in it.
+
+        value: a number, or a tensor with one, which nobody waits for before the epoch ends.
+        """
+        self.tracker.add(name, value)
+
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Train on every batch that is left of the epoch, then validate."""
         if self.optimizer is None or self.data_loader is None:
@@ -148,6 +154,8 @@ class Trainer(BaseTrainer):
             loss, output, target = self.train_step(batch)
             if self.ema is not None:
                 self.ema.update_parameters(self.model)
+            if self.step == self.first_step:
+                report_output(self.criterion, output, target)
             is_bad = self.on_nan == "skip" and largest(not loss.isfinite())
             if self.weight > 0 and not is_bad:
                 self.train_metrics.update(loss, output, target)
@@ -173,7 +181,7 @@ class Trainer(BaseTrainer):
             batches.to(self.device)
         metrics = MetricTracker(self.metrics, self.device, getattr(batches, "in_original_units", None))
         before, trained = random_state(), self.model
-        self.model = self.evaluated_model
+        self.model, self.tracker = self.evaluated_model, metrics
         was_training = self.model.training
         self.model.eval()
         try:
@@ -187,7 +195,7 @@ class Trainer(BaseTrainer):
             raise
         finally:
             self.model.train(was_training)
-            self.model = trained
+            self.model, self.tracker = trained, self.train_metrics
         return metrics.compute()
 
     @property

@@ -1,9 +1,13 @@
+import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 
 from base import BaseDataLoader, InMemoryDataset
 from data_loader.digits import DigitsDataLoader
-from data_loader.sizes import fill_sizes
+from data_loader.sizes import fill_sizes, fill_weights
+from model.loss import cross_entropy
+from parse_config import ConfigParser
 from utils.checkpoint import load_checkpoint
 from utils.errors import ConfigError
 
@@ -57,3 +61,39 @@ def test_config_and_checkpoint_hold_the_numbers_and_a_text_is_no_size(train, eva
     assert evaluate(run_dir)["n_samples"] == 360
     message = refused("train", "-c", "config.json", "-s", sizes.replace("auto", "big"))
     assert 'arch.args.sizes: ["big", 8, "big"] is not' in message
+
+
+def test_balanced_weights_are_those_of_the_training_samples():
+    target = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    parts = BaseDataLoader(InMemoryDataset(torch.rand(100, 2), target), 10, validation_split=0.3)
+    config = {"loss": {"type": "cross_entropy", "args": {"weight": "balanced"}}}
+    fill_weights(config, parts)
+    of_training = target[parts.sampler.indices].numpy()
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=of_training)
+    assert config["loss"]["args"]["weight"] == pytest.approx(expected.tolist())
+
+    two = {"loss": {"type": "BCEWithLogitsLoss", "args": {"pos_weight": "balanced"}}}
+    fill_weights(two, loader(torch.rand(100, 2), target.clamp(max=1)))
+    assert two["loss"]["args"]["pos_weight"] == [pytest.approx(60 / 40)]
+    for data, message in (
+        (parts, "of two classes, and there are 3"),
+        (loader(torch.rand(6, 7), torch.rand(6)), "class n"),
+    ):
+        two["loss"]["args"]["pos_weight"] = "balanced"
+        with pytest.raises(ConfigError, match=f"loss.args.pos_weight: .*{message}"):
+            fill_weights(two, data)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "CrossEntropyLoss"])
+def test_a_test_has_the_class_weights_of_the_training(train, evaluate, name):
+    loss = f'loss={{"type": "{name}", "args": {{"weight": "balanced"}}}}'
+    run_dir = train("config.json", loss, "trainer.epochs=1", "trainer.tensorboard=false", 'metrics=["auroc"]')
+    config = load_checkpoint(run_dir / "model_best.pth")["config"]
+    weights = config["loss"]["args"]["weight"]
+    assert len(weights) == 10 and all(0.8 < weight < 1.2 for weight in weights) and len(set(weights)) > 1
+    weighted = evaluate(run_dir)
+    config = ConfigParser(config | {"loss": "cross_entropy"})
+    model = config.trained_model(load_checkpoint(run_dir / "model_best.pth"))
+    data, target = next(iter(DigitsDataLoader(360, training=False)))
+    expected = cross_entropy(model(data), target, weight=torch.tensor(weights))
+    assert weighted["loss"] == pytest.approx(expected.item(), rel=1e-3) and 0.5 < weighted["auroc"] <= 1

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from model.metric import accuracy, r2_score, top_k_acc
+from model.metric import accuracy, top_k_acc
+from model.sklearn_metric import r2_score
 from utils.loop import MetricTracker
 
 

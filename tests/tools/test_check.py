@@ -160,7 +160,7 @@ def test_what_a_trainer_registered_is_restored_for_a_test(monkeypatch, train, ev
     settings = ["trainer.epochs=2", "trainer.tensorboard=false", f"trainer.type={name}", "trainer.monitor=min val_loss"]
     run_dir = train("config.json", *settings, *offline)
     loader = DigitsDataLoader(32, validation_split=0.1, stratify=True).split_validation()
-    monkeypatch.setattr("parse_config.ConfigParser.init_test_loader", lambda self: loader)
+    monkeypatch.setattr("data_loader.build.build_test_loader", lambda config: loader)
     found, original = [], SecondNetwork.evaluate
 
     def noting(self, batches):

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from base import BaseDataLoader, BaseDataset, InMemoryDataset
+from data_loader.build import build_test_loader
 from parse_config import ConfigParser
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint, trained_weights
@@ -261,7 +262,7 @@ def test_both_commands_take_the_average(train, evaluate, read_metrics, tmp_path)
     for model in (config.trained_model(checkpoint), config.init_obj("arch")):
         if losses:
             model.load_state_dict(checkpoint["model"])
-        losses.append(Trainer(model, config.init_ftn("loss")).evaluate(config.init_test_loader())["loss"])
+        losses.append(Trainer(model, config.init_ftn("loss")).evaluate(build_test_loader(config))["loss"])
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
     assert evaluate(run_dir)["loss"] == pytest.approx(losses[0])
 

@@ -567,7 +567,7 @@ def test_faults_of_ones_own_classes_are_named():
         make_trainer(Silent).train()
     trainer = make_trainer()
     trainer.metrics = [per_sample]
-    with pytest.raises(ValueError, match=r"per_sample gave a tensor of shape \[18\], not one number"):
+    with pytest.raises(UserError, match=r"per_sample gave a tensor of shape \[18\], not one number"):
         trainer.evaluate(trainer.valid_data_loader)
     with pytest.raises(TypeError, match=r"make it a base\.BaseDataLoader"):
         Trainer(Net(), None, data_loader=torch.utils.data.DataLoader(NoisyDataset()))

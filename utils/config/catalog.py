@@ -12,6 +12,7 @@ from utils.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 REQUIRED = object()
+CALLED = ("loss", "metric")  # kinds of functions, and of classes, which are made with the config's arguments first
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Parameter:
 
     annotation: str
     default: Any = REQUIRED  # ... if only the code itself knows it
-    package: str = ""  # of a key that names code: where to look
+    package: str = ""  # of a key that names code: where to look; the last of several wins
     kind: str = ""  # ... the kind it must be
     n_given: int = 0  # ... how many arguments the code gives it
 
@@ -48,10 +49,15 @@ class Definition:
         return next((definition for definition in found if definition not in (None, self)), None)
 
     def is_a(self, kind: str) -> bool:
-        """Whether it is a class that descends from the class called `kind`, or, for "function", a function."""
-        if isinstance(self.node, ast.FunctionDef):
-            return kind == "function"
+        """Whether it is a class that descends from the class called `kind`; or see CALLED."""
+        if kind in CALLED:
+            return True
         return self.parent is not None and (self.parent.node.name == kind or self.parent.is_a(kind))
+
+    def given(self, expected: Parameter) -> list[str]:
+        """The parameters that get what the code gives, such as an output and a target, and no config may name."""
+        is_made_first = isinstance(self.node, ast.ClassDef) and expected.kind in CALLED
+        return list(self.parameters[0])[: 0 if is_made_first else expected.n_given]
 
     @cached_property
     def parameters(self) -> tuple[dict[str, Parameter], bool]:
@@ -82,7 +88,12 @@ class Definition:
 
 @cache
 def definitions(package: str) -> dict[str, Definition]:
-    """The public classes and functions of a package's files (also in its folders), or of one module, by name."""
+    """The public classes and functions of a package's files (also in its folders), or of one module, by name.
+
+    package: of several, parted by spaces, the last that has a name wins.
+    """
+    if " " in package:
+        return {name: found for part in package.split() for name, found in definitions(part).items()}
     folder = package.replace(".", "/")
     places = (PROJECT, *map(Path, sys.path))  # the project, or where libraries are installed
     root = next(place for place in places if (place / folder).is_dir() or (place / f"{folder}.py").is_file())

@@ -100,7 +100,7 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     known = {n: found for n, found in definitions(package).items() if found.is_a(kind) and n not in NOT_FROM_JSON}
     if name not in known:
         what = f"is no {kind} that a config can name{did_you_mean(name, known)}"
-        return [f"{path}.type: {_show(name)} {what}; {package} has {', '.join(known)}"]
+        return [f"{path}.type: {_show(name)} {what}; {package.replace(' ', ', ')} has {', '.join(known)}"]
     if other := known[name].also_in:
         return [f"{path}.type: {name} stands in {other.path.name} and in {known[name].path.name}; rename one"]
 
@@ -108,7 +108,7 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     inherited = definitions("base")["BaseDataLoader"].parameters[0]["training"]
     if path.endswith("data_loader") and parameters.get("training", inherited) is inherited:
         return [f"{path}.type: {name} must take `training` (False: the test split) and hand it on"]
-    given = {*GIVEN_TO_LOADER, *list(parameters)[: expected.n_given]}  # by the code
+    given = {*GIVEN_TO_LOADER, *known[name].given(expected)}  # by the code
     if path == "trainer":
         given |= definitions(path)["Trainer"].parameters[0].keys()  # they are options
     accepted = {key: parameter for key, parameter in parameters.items() if key not in given}

@@ -8,6 +8,8 @@ FOLDER = """Annotated[str, "a folder's name: no slash, no leading dot, at most 1
                       r"like [^./\\\\][^/\\\\]{0,99}"]"""
 FOLD = """Annotated[str, 'a fold such as "2/5"', 'like [0-9]{1,9}/[0-9]{1,9}']"""
 PATH = "Annotated[str, 'the path of a folder, such as ~/saved or saved/', 'like ~(/.*)?|[^~].*']"  # ~user may be nobody
+METRICS = "Annotated[list[str | dict], 'a list of names']"
+WEIGHTS = "Literal['balanced'] | Annotated[list[float], 'a list of numbers'] | None"
 
 OBJECTS = {
     "arch": Parameter(ENTRY, REQUIRED, "model", "BaseModel"),
@@ -15,8 +17,8 @@ OBJECTS = {
     "valid_data_loader": Parameter(f"{ENTRY} | None", None, "data_loader", "BaseDataLoader"),
     "test_data_loader": Parameter(f"{ENTRY} | None", None, "data_loader", "BaseDataLoader"),
     "optimizer": Parameter(ENTRY, REQUIRED, "torch.optim", "Optimizer", 1),
-    "loss": Parameter(f"Annotated[str, 'a name'] | {ENTRY}", REQUIRED, "model.loss", "function", 2),
-    "metrics": Parameter("Annotated[list[str | dict], 'a list of names']", [], "model.metric", "function", 2),
+    "loss": Parameter(f"Annotated[str, 'a name'] | {ENTRY}", REQUIRED, "torch.nn.modules.loss model.loss", "loss", 2),
+    "metrics": Parameter(METRICS, [], "model.sklearn_metric model.metric", "metric", 2),
     "lr_scheduler": Parameter(f"{ENTRY} | None", None, "torch.optim.lr_scheduler", "LRScheduler", 1),
     "trainer": Parameter("dict", {}, "trainer", "BaseTrainer"),
 }
@@ -43,13 +45,18 @@ RANGES = {
     "data_loader.args.batch_size": COUNT,
     "data_loader.args.validation_split": f"Annotated[int, '>= 0'] | Annotated[float, '>= 0', '< 1'] | {FOLD}",
     "data_loader.args.split_seed": f"Annotated[int, '>= 0', '<= {2**32 - 1}']",
+    "loss.args.weight": WEIGHTS,
+    "loss.args.pos_weight": WEIGHTS,
     "optimizer.args.lr": "Annotated[float, '>= 0']",
     "trainer.monitor": r"Annotated[str, 'off, min NAME or max NAME', r'like off|(min|max) \S+']",
     # torch divides by these, the first time after an epoch
     **{f"lr_scheduler.args.{name}": COUNT for name in ("step_size", "T_max", "T_0", "total_iters")},
 }
-# They need what JSON cannot say: a closure, sparse gradients, functions, other schedulers.
-NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler")
+# They need what JSON cannot say: a closure, sparse gradients, functions, other schedulers; or are losses of more than
+# an output and a target.
+NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "CTCLoss",
+                 "CosineEmbeddingLoss", "GaussianNLLLoss", "MarginRankingLoss", "NLLLoss2d", "TripletMarginLoss",
+                 "TripletMarginWithDistanceLoss")  # fmt: skip
 
 
 def trainer_keys(trainer: str = "Trainer") -> dict[str, Parameter]:

@@ -20,7 +20,10 @@ HALF = (torch.float16, torch.bfloat16)  # too coarse for a metric of a whole epo
 
 
 def per_epoch(metric: Metric) -> Metric:
-    """Mark a metric that is no mean over samples, such as F1: it is called once, with the whole epoch, on the CPU."""
+    """Mark a metric that is no mean over samples, such as F1: it is called once, with the whole epoch, on the CPU.
+
+    A class has an attribute `per_epoch = True` instead.
+    """
     vars(metric)["per_epoch"] = True
     return metric
 
@@ -65,6 +68,12 @@ class MetricTracker:
             if len(self._pending) >= MAX_BATCHES or len(self._pending) * sum(sizes) >= MAX_NUMBERS:
                 self._compute_pending()
 
+    def add(self, name: str, value: Tensor | float) -> None:
+        """Count a number beside these; all that are added under one name count alike."""
+        if name in self.names:
+            raise ValueError(f"{name} is logged already; log this number by another name")
+        self._means.setdefault(name, []).append((1, torch.as_tensor(value, device=self.device).detach()))
+
     def _compute_pending(self) -> None:
         batches, self._pending = self._pending, []
         if self.of_epochs:
@@ -83,8 +92,9 @@ class MetricTracker:
         """The means, and the metrics of the whole epoch, by name. Waits for the GPU, and for all processes."""
         self._compute_pending()
         parts = self._of_all_processes()
-        means = {name: _in_turn(part["means"][name] for part in parts) for name in self._means}
-        values = dict.fromkeys(self.names, math.nan) | {"loss": _mean(means["loss"])}
+        names = dict.fromkeys(name for part in parts for name in part["means"])
+        means = {name: _in_turn(part["means"].get(name, []) for part in parts) for name in names}
+        values = dict.fromkeys([*self.names, *names], math.nan) | {"loss": _mean(means["loss"])}
         if math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             values |= {name: _mean(batches) for name, batches in means.items()}
             for metric in self.of_epochs:
@@ -118,7 +128,8 @@ class MetricTracker:
         """
         self.reset()
         for part in to_device(state.get("ranks", [state])[rank() :: world_size()], self.device):
-            self._means = {name: [*means, *part["means"][name]] for name, means in self._means.items()}
+            names = self._means | part["means"]
+            self._means = {name: [*self._means.get(name, []), *part["means"][name]] for name in names}
             self._pending += part["pending"]
             self._epoch += part["epoch"]
         for batches in self._means.values():
@@ -134,12 +145,16 @@ def compare(key: str, function: Metric, output: Any, target: Any) -> Any:
     except torch.OutOfMemoryError:
         raise
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        shapes = map_tensors(lambda t: f"{list(t.shape)} {str(t.dtype).removeprefix('torch.')}", (output, target))
-        what = f"the model's output, {shapes[0]}, with the target, {shapes[1]}"
-        raise UserError(f"{key}: {name_of(function)} cannot compare {what}: {error}") from error
+        raise UserError(f"{key}: {misfit(function, output, target)}: {error}") from error
     if isinstance(value, Tensor) and value.numel() != 1:
-        raise ValueError(f"{key}: {name_of(function)} gave a tensor of shape {list(value.shape)}, not one number")
+        raise UserError(f"{key}: {name_of(function)} gave a tensor of shape {list(value.shape)}, not one number")
     return value
+
+
+def misfit(function: Metric, output: Any, target: Any) -> str:
+    """What to say of an output and a target that do not fit: their shapes and types."""
+    shapes = map_tensors(lambda t: f"{list(t.shape)} {str(t.dtype).removeprefix('torch.')}", (output, target))
+    return f"{name_of(function)} cannot compare the model's output, {shapes[0]}, with the target, {shapes[1]}"
 
 
 def name_of(function: Any) -> str:

@@ -190,7 +190,7 @@ def test_two_metrics_of_one_name_are_refused():
 @pytest.mark.parametrize(("metric", "kind", "words"), [
     (accuracy, UserError, r"metrics: accuracy cannot compare the model's output, \[4, 2\] float32, with the target, "
                           r"\{'a': '\[4\] float32'\}: "),
-    (lambda output, target: output, ValueError, "gave a tensor of shape \\[4, 2\\], not one number"),
+    (lambda output, target: output, UserError, "gave a tensor of shape \\[4, 2\\], not one number"),
 ])  # fmt: skip
 def test_a_metric_that_does_not_fit_is_named_with_the_shapes(metric, kind, words):
     tracker = MetricTracker([metric])

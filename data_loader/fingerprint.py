@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.data.batch import map_tensors
+from utils.data import map_tensors
 
 N_LOOKED_AT = 16
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from base import BaseDataLoader, InMemoryDataset
-from utils.data import DataState, fingerprint
+from data_loader.fingerprint import DataState, fingerprint
 
 
 def loader(data, **options):
