@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tools.trials.table import Progress
-from tools.trials.trial import Record, Trial, read_result, train_trial, write_result
+from tools.trials.trial import Record, Trial, read_records, read_result, train_trial, write_result
 from utils.errors import TrainingInterrupted, UserError
 
 # A new process is a copy of one that has imported these: quicker than to import them for each trial.
@@ -88,16 +88,15 @@ class TrialProcess:
         """
         self.process.join()
         run_dir, code = self.folder / self.trial.name, self.process.exitcode or 0
-        if read_result(run_dir) is None:
-            stopped_by = -code if code < 0 else code - 128
-            if stopped_by in (signal.SIGINT, signal.SIGTERM):
-                raise TrainingInterrupted(stopped_by)
-            ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            cause = f"its process ended with {ended}; SIGKILL mostly means a full memory"
-            write_result(run_dir, self.trial, self.config["trainer"]["monitor"], "failed", cause)
-        result = read_result(run_dir)
-        assert result is not None
-        return result
+        if (result := read_result(run_dir)) is not None:
+            return result
+        stopped_by = -code if code < 0 else code - 128
+        if stopped_by in (signal.SIGINT, signal.SIGTERM):
+            raise TrainingInterrupted(stopped_by)
+        ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        cause = f"its process ended with {ended}; SIGKILL mostly means a full memory"
+        monitor = self.config["trainer"]["monitor"]
+        return write_result(run_dir, self.trial, read_records(run_dir), monitor, "failed", cause)
 
 
 def run_trials(search: Search, config: dict[str, Any], folder: Path, parallel: int) -> None:

@@ -53,10 +53,16 @@ def read_result(run_dir: Path) -> Record | None:
     return json.loads(path.read_bytes()) if path.exists() else None
 
 
-def write_result(run_dir: Path, trial: Trial, monitor: str, state: str = "done", cause: str = "") -> None:
-    """Write result.json: the trial has ended. A failed one has no value, as its config leads to no whole run."""
+def write_result(
+    run_dir: Path, trial: Trial, records: list[Record], monitor: str, state: str = "done", cause: str = ""
+) -> Record:
+    """The trial has ended: write result.json, if there is none, and return it.
+
+    A failed one has no value, as its config leads to no whole run.
+    """
+    if (result := read_result(run_dir)) is not None:
+        return result
     run_dir.mkdir(parents=True, exist_ok=True)
-    records = read_records(run_dir)
     best = None if state == "failed" else best_record(records, monitor)
     if best is None and state != "failed":
         state, cause = "failed", f"{monitor.partition(' ')[2]} was never a finite number"
@@ -67,6 +73,7 @@ def write_result(run_dir: Path, trial: Trial, monitor: str, state: str = "done",
         result |= {"value": best.get(monitor.partition(" ")[2]), "epoch": best["epoch"]}
         result["metrics"] = {name: value for name, value in best.items() if name not in ("epoch", "step", "seconds")}
     write_json(result, run_dir / RESULT)
+    return result
 
 
 def read_records(run_dir: Path) -> list[Record]:
@@ -105,15 +112,15 @@ def train_trial(cwd: Path, config: dict[str, Any], folder: Path, trial: Trial, s
 
     try:
         _train(config, run_dir, trial, slot, report)
-        write_result(run_dir, trial, monitor)
+        write_result(run_dir, trial, read_records(run_dir), monitor)
     except Pruned as pruned:
-        write_result(run_dir, trial, monitor, "pruned", str(pruned))
+        write_result(run_dir, trial, read_records(run_dir), monitor, "pruned", str(pruned))
     except KeyboardInterrupt as stopped:  # no result: it goes on when the search does
         sys.exit(getattr(stopped, "exit_code", 128 + signal.SIGINT))
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
-        write_result(run_dir, trial, monitor, "failed", cause_of(error))
+        write_result(run_dir, trial, read_records(run_dir), monitor, "failed", cause_of(error))
 
 
 def _train(config: dict[str, Any], run_dir: Path, trial: Trial, slot: int, report: Callable[[Record], Any]) -> None:

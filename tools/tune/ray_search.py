@@ -24,7 +24,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 REDUCTION = 3  # at each of ASHA's epochs, the best third goes on
 # No report to Ray's makers, the folder that a person works in, no files and charts of Ray's own.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-               "RAY_AIR_NEW_OUTPUT": "0",                "PYTHONPATH": str(PROJECT)}  # fmt: skip
+               "RAY_AIR_NEW_OUTPUT": "0", "PYTHONPATH": str(PROJECT)}  # fmt: skip
 
 
 def search_with_ray(
@@ -48,15 +48,11 @@ def search_with_ray(
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(RayTrial, **given), resources),
             param_space={"number": tune.grid_search(list(range(len(trials))))},
-            tune_config=tune.TuneConfig(metric="value", mode=mode, scheduler=scheduler, max_concurrent_trials=parallel),
-            run_config=tune.RunConfig(
-                name="search",
-                storage_path=str(state),
-                callbacks=[ended],
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
+            tune_config=tune.TuneConfig(metric="value", mode=mode, scheduler=scheduler, reuse_actors=True,
+                                        max_concurrent_trials=parallel),
+            run_config=tune.RunConfig(name="search", storage_path=str(state), callbacks=[ended], verbose=0,
+                                      checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False)),
+        )  # fmt: skip
         tuner.fit()
     finally:
         ray.shutdown()
@@ -70,20 +66,31 @@ class RayTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], trials: list[Trial], base: dict[str, Any], folder: Path, cwd: Path) -> None:
         os.chdir(cwd)
-        trial = trials[config["number"]]
-        mode, _, self.monitored = base["trainer"]["monitor"].partition(" ")
+        self.trials, self.base, self.folder = trials, base, folder
+        self._begin(config["number"])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The next trial in the same actor, which takes seconds to start."""
+        self.cleanup()
+        self._begin(new_config["number"])
+        return True
+
+    def _begin(self, number: int) -> None:
+        trial = self.trials[number]
+        mode, _, self.monitored = self.base["trainer"]["monitor"].partition(" ")
         self.last = {"value": math.inf if mode == "min" else -math.inf, "epoch": 0}
-        has_ended = read_result(folder / trial.name) is not None
-        self.process = None if has_ended else TrialProcess(base, folder, trial)
-        self.records = iter(read_records(folder / trial.name)) if has_ended else self._trained()
+        has_ended = read_result(self.folder / trial.name) is not None
+        self.process = None if has_ended else TrialProcess(self.base, self.folder, trial)
+        self.records = iter(read_records(self.folder / trial.name)) if has_ended else self._trained()
 
     def step(self) -> Record:
-        """The next epoch's number, or, with the last once more, that there is none."""
+        """The next epoch's record, and its number as `value`; or the last once more, and that it was the last."""
         record = next(self.records, None)
         if record is None:
-            return self.last | {"done": True}
-        if isinstance(record.get(self.monitored), int | float):
-            self.last = {"value": record[self.monitored], "epoch": record["epoch"]}
+            return self.last | {"record": None, "done": True}
+        value = record.get(self.monitored)
+        value = value if isinstance(value, int | float) else self.last["value"]
+        self.last = {"value": value, "epoch": record["epoch"], "record": record}
         return self.last
 
     def _trained(self) -> Iterator[Record]:
@@ -102,22 +109,27 @@ class RayTrial(tune.Trainable):
 
 
 class Ended(tune.Callback):
-    """Hears in the search's own process of trials that ended. One without a result was ended by ASHA."""
+    """Hears in the search's own process of epochs and of trials that ended. One without a result, ASHA has ended."""
 
     def __init__(self, trials: list[Trial], config: dict[str, Any], folder: Path, progress: Progress):
-        self.trials, self.monitor, self.folder, self.progress = trials, config["trainer"]["monitor"], folder, progress
+        self.trials, self.trainer, self.folder, self.progress = trials, config["trainer"], folder, progress
+        self.records: dict[str, list[Record]] = {trial.name: [] for trial in trials}
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Record, **info: Any) -> None:
+        if result["record"] is not None:
+            self.records[self.trials[trial.config["number"]].name].append(result["record"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial, "pruned", f"pruned after epoch {trial.last_result.get('epoch')}")
+        epoch = trial.last_result["epoch"]
+        if epoch < self.trainer["epochs"]:
+            self._end(trial, "pruned", f"pruned after epoch {epoch}")
+        else:
+            self._end(trial, "done", "")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(trial, "failed", "its Ray actor died; an out-of-memory killer mostly does that")
 
     def _end(self, trial: Any, state: str, cause: str) -> None:
         ended = self.trials[trial.config["number"]]
-        run_dir = self.folder / ended.name
-        if read_result(run_dir) is None:
-            write_result(run_dir, ended, self.monitor, state, cause)
-        result = read_result(run_dir)
-        assert result is not None
-        self.progress.show(ended, result)
+        records, run_dir = self.records[ended.name], self.folder / ended.name
+        self.progress.show(ended, write_result(run_dir, ended, records, self.trainer["monitor"], state, cause))
