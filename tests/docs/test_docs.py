@@ -66,6 +66,22 @@ def test_the_code_of_a_page_runs_and_shows_what_it_claims(page, tmp_path, monkey
     run_page(page)
 
 
+def test_the_notebook_runs(project, monkeypatch):
+    """Its code cells in order, in one namespace."""
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.chdir(project)
+    cells = json.loads((PROJECT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    namespace = {"__name__": "__main__"}
+    with matplotlib.rc_context({"backend": "agg"}), monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path])
+        for number, cell in enumerate(cells):
+            if cell["cell_type"] == "code":
+                exec(compile("".join(cell["source"]), f"notebook.ipynb, cell {number}", "exec"), namespace)
+        namespace["plt"].close("all")
+    assert namespace["x"].shape == (200, 1) and namespace["records"][-1]["val_loss"] < 0.02
+    assert namespace["result"]["best"]["val_accuracy"] > 0.9
+
+
 def page_of(tmp_path, code):
     path = tmp_path / "page.md"
     path.write_text(f"# A page\n\n```python\n{code}\n```\n")
