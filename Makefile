@@ -3,7 +3,14 @@
 # make test     set everything up and run the tests; in the template itself, after `make lint`
 
 PYTHON ?= python3
+# uv, where there is one, installs the same in a tenth of the time
+ifneq ($(shell command -v uv),)
+VENV = uv venv --quiet --allow-existing --seed --python $(PYTHON) .venv
+PIP = uv pip install --quiet --python .venv/bin/python
+else
+VENV = $(PYTHON) -m venv .venv
 PIP = .venv/bin/python -m pip install --disable-pip-version-check --quiet
+endif
 
 .PHONY: train lint test clean
 
@@ -19,7 +26,7 @@ test: .venv/installed-dev $(if $(wildcard new_project.py),lint)
 	.venv/bin/python -m pytest -q -n auto --maxprocesses 4
 
 .venv/installed: requirements.txt
-	$(PYTHON) -m venv .venv
+	$(VENV)
 	$(PIP) -r requirements.txt
 	touch $@
 
