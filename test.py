@@ -17,10 +17,10 @@ def main(argv: list[str] | None = None) -> None:
     config = ConfigParser.from_args("test", argv)
 
     from data_loader.build import build_test_loader
-    from logger.figures import Predictions, prediction_table
+    from logger.figures import Predictions, write_predictions
     from logger.logger import setup_logging
     from utils.device import prepare_device
-    from utils.files import write_atomically, write_json
+    from utils.files import write_json
     from utils.seed import seed_everything
 
     setup_logging(config["trainer"]["verbosity"])
@@ -43,10 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     # ---- write it down
     path = config.test_file("test_metrics.json")
     write_json({name: value if math.isfinite(value) else None for name, value in results.items()}, path)
-    print(printable(f"\nWritten to {path}"))
-    if batch := predictions.batch():
-        table = prediction_table(*batch, data_loader.classes, data_loader.sampler.indices)
-        write_atomically(config.test_file("predictions.csv"), lambda file: table.to_csv(file, index=False))
+    print(printable(f"\nWritten to {path}; beside it {write_predictions(predictions, data_loader, config)}"))
 
 
 if __name__ == "__main__":

@@ -113,9 +113,10 @@ def resume() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def evaluate() -> Callable[..., dict]:
-    """`evaluate(run_dir_or_checkpoint)`: test.py -r ...; returns test_metrics.json."""
+def evaluate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict]:
+    """`evaluate(run_dir_or_checkpoint)`: test.py -r ...; returns test_metrics.json. No pictures: they take long."""
     main = load_script("test").main
+    monkeypatch.setattr("logger.figures.results.draw_figures", lambda *arguments: [])
 
     def run(path: Path, *settings: str) -> dict:
         assert run_command(main, ["-r", str(path), *(["-s", *settings] if settings else [])]) == 0

@@ -1,7 +1,11 @@
 """What a model said of each sample, as a table and as pictures."""
 
+from logger.figures.curves import best_epoch
+from logger.figures.draw import draw_figures
 from logger.figures.images import image_grid, is_images
 from logger.figures.predictions import Predictions, heads_of, prediction_table
+from logger.figures.results import write_predictions
 from logger.figures.style import new_figure
 
-__all__ = ["Predictions", "heads_of", "image_grid", "is_images", "new_figure", "prediction_table"]
+__all__ = ["Predictions", "best_epoch", "draw_figures", "heads_of", "image_grid", "is_images", "new_figure",
+           "prediction_table", "write_predictions"]  # fmt: skip

@@ -9,6 +9,10 @@ from torch import Tensor
 
 from logger.figures.style import GREEN, INK, VERMILLION, new_figure
 
+INCHES = 1.15  # of an image's longer side
+GAP = 0.08  # between two images, as a share of their size
+TITLE = 0.32  # the room for two lines above one, likewise
+
 
 def is_images(data: Any) -> bool:
     """Whether a batch is of images: (samples, channels, height, width) with 1, 3 or 4 channels."""
@@ -18,20 +22,24 @@ def is_images(data: Any) -> bool:
 def image_grid(images: Tensor, titles: Sequence[str] = (), are_right: Sequence[bool] = ()) -> Any:
     """A figure of some images, (samples, channels, height, width), as a model sees them.
 
-    The smallest number of all is black, or 0, the largest white. are_right: which titles are green, and not red.
+    The smallest number of all is black, the largest white. are_right: which titles are green; the others are red.
     """
-    n_columns = min(len(images), 8 if len(images) > 12 else 6)
-    n_rows = -(-len(images) // n_columns)
-    has_titles = len(titles) > 0
-    height = n_rows * (1.55 if has_titles else 1.15) + 0.2
-    figure, axes = new_figure(n_rows, n_columns, width=1.25 * n_columns, height=height, squeeze=False)
-    for place in axes.flat:
-        place.axis("off")
-    for i, (place, pixels) in enumerate(zip(axes.flat, _to_show(images), strict=False)):
-        place.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if len(pixels) < 100 else None)
-        if has_titles:
+    n, height, width = len(images), images.shape[2], images.shape[3]
+    n_columns = min(n, 8 if n > 12 else 6)
+    n_rows = -(-n // n_columns)
+    scale = max(height, width)
+    right, down = width / scale + GAP, height / scale + GAP + (TITLE if titles else 0)
+    figure, axes = new_figure(width=INCHES * n_columns * right + 0.2, height=INCHES * n_rows * down + 0.2)
+    for i, pixels in enumerate(_to_show(images)):
+        left, bottom = (i % n_columns) * right, -(i // n_columns + 1) * down
+        place = (left, left + width / scale, bottom, bottom + height / scale)
+        axes.imshow(pixels, extent=place, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if scale < 100 else None)
+        if titles:
             color = INK if not are_right else GREEN if are_right[i] else VERMILLION
-            place.set_title(titles[i], fontsize=7.5, fontweight="normal", loc="center", pad=3, color=color)
+            axes.text(left + width / scale / 2, bottom + height / scale + 0.03, titles[i], ha="center", va="bottom",
+                      fontsize=7.5, linespacing=1.15, color=color)  # fmt: skip
+    axes.set(xlim=(0, n_columns * right - GAP), ylim=(-n_rows * down, 0))
+    axes.axis("off")
     return figure
 
 

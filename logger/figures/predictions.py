@@ -39,14 +39,14 @@ class Predictions:
     def _count(self, tensor: Tensor) -> None:
         self._n_numbers += tensor.numel()
         if self._n_numbers > MAX_NUMBERS:
-            self.left_out = f"only the first samples are kept: all outputs are more than {MAX_NUMBERS:,} numbers"
+            self.left_out = f"; only of the first samples, since all outputs are more than {MAX_NUMBERS:,} numbers"
 
     def batch(self) -> tuple[Any, Any] | None:
         """All outputs and all targets, each as one batch; None if nothing was kept."""
         try:
             return cat_batches(self._batches) if self._batches else None
         except (LookupError, RuntimeError, TypeError) as error:
-            self.left_out = f"the outputs of the batches cannot be put together: {error}"
+            self.left_out = f"; without predictions, since the outputs cannot be one batch: {error}"
             return None
 
 

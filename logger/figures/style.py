@@ -1,6 +1,8 @@
 """How the pictures look: colours that colour-blind people can tell apart, thin lines, room to breathe."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +21,17 @@ FONTS = ("Inter", "Segoe UI", "Helvetica Neue", "Arial", "Noto Sans", "DejaVu Sa
          "Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic")  # fmt: skip
 
 
+@contextmanager
+def in_style() -> Iterator[None]:
+    """Draw in this style inside a `with` block, and only there."""
+    from matplotlib import rc_context
+
+    with rc_context(_style()):
+        yield
+
+
 @cache
-def style() -> Any:
+def _style() -> Any:
     """Matplotlib's settings. Of the fonts those that are there: the later ones have what the first ones lack."""
     from cycler import cycler
     from matplotlib import font_manager
@@ -58,18 +69,15 @@ def style() -> Any:
 
 def new_figure(rows: int = 1, columns: int = 1, *, width: float = 6, height: float = 4, **options: Any) -> Any:
     """A figure of so many inches and its axes, as `Figure.subplots` gives them: (figure, axes)."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure  # without pyplot, which keeps every figure
 
-    with rc_context(style()):
+    with in_style():
         figure = Figure(figsize=(width, height))
         return figure, figure.subplots(rows, columns, **options)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as a PNG."""
-    from matplotlib import rc_context
-
-    with rc_context(style()), warnings.catch_warnings():
+    with in_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Glyph .* missing")  # a class's name in a script without a font
-        write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=160))
+        write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=144))

@@ -87,8 +87,8 @@ def test_what_is_kept_of_an_evaluation_is_in_its_order_and_limited(monkeypatch):
     kept = Predictions()
     for _ in range(3):
         kept(torch.rand(2, 3), torch.tensor([0, 1]))
-    assert len(kept.batch()[1]) == 4 and "only the first samples" in kept.left_out
+    assert len(kept.batch()[1]) == 4 and "only of the first samples" in kept.left_out
     unequal = Predictions()
     unequal(torch.rand(1, 2), torch.tensor([0]))
     unequal(torch.rand(1, 3), torch.tensor([0]))
-    assert unequal.batch() is None and "cannot be put together" in unequal.left_out
+    assert unequal.batch() is None and "cannot be one batch" in unequal.left_out
