@@ -34,7 +34,7 @@ def _build(config: Any, key: str, fitted: Mapping[str, Any] | None = None, **giv
     """The data loader that a key names, or None, with what was `fitted` in training (or the checkpoint's)."""
     if config[key] is None:
         return None
-    given["fitted"] = fitted or _trained_on(config).get("fitted")
+    given["fitted"] = fitted or _trained_on(config).get("fitted", {} if config.checkpoint else None)
     given |= {} if key == "data_loader" else {"training": False, "whole": True}
     known = definitions("data_loader")[config[key]["type"]].parameters[0]
     if given.get("whole") and "fitted" in known and not given["fitted"]:

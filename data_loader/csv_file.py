@@ -1,21 +1,28 @@
-"""Any CSV file with a header line: numbers, categories, booleans and gaps become numbers that a network can read."""
+"""Any CSV file with a header line: numbers, categories, dates and gaps become numbers that a network can read."""
 
 import logging
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from base import BaseDataLoader, InMemoryDataset
+from data_loader.fitted import POSITIVE, matches
+from data_loader.table.features import (
+    all_names,
+    are_learnt,
+    choose_columns,
+    encode_columns,
+    learn_columns,
+    problems,
+    text_columns,
+)
+from data_loader.table.reading import CsvFile, shorten
+from data_loader.table.target import class_names, class_numbers, values_to_predict
 from utils.data import split_indices
-from utils.errors import did_you_mean
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
-    from sklearn.compose import ColumnTransformer
 
 logger = logging.getLogger(__name__)
 
@@ -26,20 +33,26 @@ class CsvDataLoader(BaseDataLoader):
 
     path: a CSV file whose first line names the columns.
     target: the column to predict. Classes may be words, numbers or booleans; sorted, they become 0, 1, ...
-    features: the columns to predict it from; None: all others.
-    test_size: the share of the rows that is the test part, always the same ones; for a classification with the same
-        share of each class.
-    separator: what stands between two values.
+    features: the columns to predict it from; None: all others, but for those that nothing can be learnt from.
+    categories: columns that hold codes, such as postcodes, though these look like numbers.
+    groups: a column, such as a patient's number: rows of one group never part between training, validation and test.
+    test_size: the share of the rows (or groups) that is the test part, always the same ones; for a classification
+        without groups with the same share of each class.
+    separator, decimal: what stands between two values, and within a number.
+    na_values: texts that stand for a gap, beside "", "NA" and their like.
     training: the rows that are no test part; False: the test part.
     validation_split, split_seed, stratify, options: those of BaseDataLoader.
 
-    Gaps in a number are filled with its median, then it is scaled to mean 0 and standard deviation 1. Gaps in anything
-    else are filled with its most frequent value, then each value becomes a column of 0 and 1; values seen once share
-    one column with those never seen. Medians, means and so on are those of the rows that are trained on: neither the
-    validation nor the test part is looked at.
+    Gaps in a number are filled with its median, then it is scaled to mean 0 and standard deviation 1. A date becomes
+    the numbers year, month, day, weekday and hour. Gaps in anything else are filled with its most frequent text; each
+    of the 100 most frequent ones becomes a feature of 0 and 1; those seen once, and all others, share one. The target
+    of a regression is scaled too, and `in_original_units` undoes that. All this is learnt from the rows trained on,
+    neither from the validation nor the test part.
 
-    `feature_names` names the n_features columns; `classes` the classes, in the order of their numbers.
-    Raises FileNotFoundError without the file, and ValueError for a table that nothing can be learnt from.
+    Left out, with a line that says so: what numbers the rows, is another text in most rows, or the same in each.
+    `feature_names` names the n_features columns.
+    Raises FileNotFoundError without the file, ValueError for a table that nothing can be learnt from, and for one
+    without the columns of the training.
     """
 
     def __init__(
@@ -51,173 +64,140 @@ class CsvDataLoader(BaseDataLoader):
         task: Literal["classification", "regression"] = "classification",
         test_size: float = 0.2,
         separator: str = ",",
+        decimal: str = ".",
+        na_values: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        groups: str | None = None,
         training: bool = True,
         validation_split: float | int | str = 0.0,
         split_seed: int = 0,
         stratify: bool = False,
+        fitted: dict[str, Any] | None = None,
+        whole: bool = False,
         **options: Any,
     ):
         if not 0 < test_size < 1:
             raise ValueError(f"test_size: {test_size} is not a share between 0 and 1")
         if stratify and task == "regression":
             raise ValueError("stratify: a regression has no classes whose shares could be kept")
-        table = _read_table(Path(path), separator)
-        columns = _find_columns(table, target, features)
-        if task == "classification":
-            targets, self.classes = _class_numbers(table[target])
+        if fitted:
+            _check(fitted, task)
+        file = CsvFile(path, separator, decimal, na_values)
+        group_column = [groups] if groups and not whole else []
+        file.require("target", [target])
+        file.require("groups", group_column)
+        if fitted:
+            columns, texts = [*fitted["columns"]], text_columns(fitted["columns"])
+            file.require("columns of the training", columns)
         else:
-            targets, self.classes = _values(table[target]), []
+            columns, texts = choose_columns(file, features, [target, *group_column]), categories
+            file.require("categories", categories)
+        table = file.read([*columns, target, *group_column], texts)
 
-        # ---- the rows of the three parts
-        labels = targets if task == "classification" else None
-        train_rows, test_rows = split_indices(torch.arange(len(table)), float(test_size), labels)
-        fit_rows, _ = split_indices(train_rows, validation_split, targets if stratify else None, seed=split_seed)
+        # ---- the target, and the rows of the three parts
+        self.classes: list[str] = []
+        members: Any = None
+        column = table.pop(target)
+        if task == "classification":
+            self.classes = fitted["target"]["classes"] if fitted else class_names(column)
+            targets = torch.from_numpy(class_numbers(column, self.classes))
+        else:
+            targets = torch.from_numpy(values_to_predict(column, decimal)).unsqueeze(1)
+        if group_column:
+            members = table[group_column[0]].without_gaps("groups").values
+        rows = train_rows = torch.arange(len(targets))
+        if not whole:
+            of_classes = targets if self.classes and members is None else None
+            train_rows, test_rows = split_indices(rows, float(test_size), of_classes, members)
+            rows = train_rows if training else test_rows
 
-        # ---- from columns to features
-        table = _as_numbers_and_text(table[columns])
-        encoder = _fit_encoder(table.iloc[fit_rows.numpy()])
-        self.feature_names = [name.partition("__")[2] for name in encoder.get_feature_names_out()]
-        rows = train_rows if training else test_rows
-        data = torch.from_numpy(encoder.transform(table.iloc[rows.numpy()]).astype(np.float32))
-
-        logger.info("%s: %d rows for training and validation, %d for the test", path, len(train_rows), len(test_rows))
-        logger.info("%d features: %s", len(self.feature_names), _shorten(self.feature_names))
-        if self.classes:
+        # ---- what is learnt, or was
+        table = {name: table.pop(name) for name in columns}
+        if fitted:
+            self.fitted = fitted
+            if faults := problems(table, fitted["columns"], decimal, ["number", "date"]):
+                raise ValueError(f"path: {path} is not like the table of the training: {'; '.join(faults)}")
+            for words in problems(table, fitted["columns"], decimal, ["category"]) if whole else ():
+                logger.warning("%s: %s", path, words)
+            if not (whole or training) and len(targets) != fitted["n_rows"]:
+                logger.warning("%s has %d rows, and had %d in the training: the test part is another one now, and rows "
+                               "of it may have been trained on.", path, len(targets), fitted["n_rows"])  # fmt: skip
+        else:
+            of_classes = targets if stratify else None
+            trained_on, _ = split_indices(train_rows, validation_split, of_classes, members, split_seed)
+            learnt = learn_columns(table, trained_on.numpy(), features or (), categories, decimal)
+            of_target = {"classes": self.classes} if self.classes else _scale(targets[trained_on], fitted is None)
+            self.fitted = {"n_rows": len(targets), "columns": learnt, "target": of_target}
+            logger.info("%s: %d rows for training and validation, %d for the test", path, len(train_rows),
+                        len(targets) - len(train_rows))  # fmt: skip
             names = [f"{number} is {name}" for number, name in enumerate(self.classes)]
-            logger.info("%d classes: %s", len(names), _shorten(names))
+            logger.info("%d features: %s", len(self.feature_names), shorten(self.feature_names))
+            if names:
+                logger.info("%d classes: %s", len(names), shorten(names))
+        if not self.classes:
+            targets = ((targets - self.fitted["target"]["mean"]) / self.fitted["target"]["std"]).float()
+
+        data = torch.from_numpy(encode_columns(table, self.fitted["columns"], rows.numpy(), decimal))
         super().__init__(
             InMemoryDataset(data, targets[rows]),
             batch_size,
             validation_split=validation_split,
             split_seed=split_seed,
             stratify=stratify,
+            groups=None if members is None else members[rows.numpy()],
             training=training,
             **options,
         )
 
+    @property
+    def feature_names(self) -> list[str]:
+        return all_names(self.fitted["columns"])
 
-# ----------------------------------------------------------------------------------------------------- the file
+    def in_original_units(self, values: Tensor) -> Tensor:
+        """Undo the scaling of a regression's target."""
+        scale = self.fitted["target"]
+        return values if self.classes else values * scale["std"] + scale["mean"]
 
+    @classmethod
+    def read_inputs(
+        cls,
+        fitted: dict[str, Any],
+        source: str | Path | TextIO,
+        separator: str = ",",
+        decimal: str = ".",
+        na_values: Sequence[str] = (),
+        **others: Any,
+    ) -> tuple[Tensor, list[str], list[str]]:
+        """New rows as a model's input, with what a training has `fitted`: a file, or an open one; it needs no target.
 
-def _read_table(path: Path, separator: str) -> Any:
-    """The table as a DataFrame."""
-    import pandas as pd
-
-    if not path.is_file():
-        neighbours = [file.name for file in path.parent.glob("*.csv")]
-        raise FileNotFoundError(f"path: there is no file {path}{did_you_mean(path.name, neighbours)}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header: values would be lost
-            table = pd.read_csv(path, sep=separator, index_col=False, low_memory=False)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"path: {path} is not UTF-8 text; save it so, in Excel as 'CSV UTF-8'") from error
-    except (ValueError, pd.errors.ParserWarning) as error:
-        raise ValueError(f"path: {path} is not a CSV file: {str(error).strip()}") from error
-    if table.empty:
-        raise ValueError(f"path: {path} has no row below its header")
-    if len(table.columns) == 1:
-        raise ValueError(f"path: {path} has one column only{_other_separator(table.columns[0])}")
-    return table
-
-
-def _other_separator(header: str) -> str:
-    found = [separator for separator in (";", "\t", "|", ",") if separator in header]
-    return f", {header!r}; is the separator {found[0]!r}?" if found else f", {header!r}"
-
-
-def _find_columns(table: "DataFrame", target: str, features: list[str] | None) -> list[str]:
-    """The columns to use as features. Raises ValueError for a name that the table does not have."""
-    known = list(table.columns)
-    _require("target", target, known)
-    others = [column for column in known if column != target]
-    if features is None:
-        return others
-    if target in features:
-        raise ValueError(f"features: {target!r} is the target; a model that sees it has nothing to predict")
-    for column in features:
-        _require("features", column, others)
-    if not features or len(set(features)) < len(features):
-        raise ValueError(f"features: {features} must name at least one column, and each once")
-    return features
+        The other arguments are those that the loader was made with; some do not matter here.
+        Returns the batch, float32 (rows, n_features); a name for each row, its number; and in words what does not fit,
+        such as a category that the training never saw: what is no number is filled as a gap.
+        Raises FileNotFoundError without the file, and ValueError for a missing column.
+        """
+        _check(fitted)
+        learnt, file = fitted["columns"], CsvFile(source, separator, decimal, na_values)
+        file.require("columns of the training", learnt)
+        table = file.read(learnt, text_columns(learnt))
+        words = problems(table, learnt, decimal)
+        n_rows = len(next(iter(table.values())).values)
+        data = encode_columns(table, learnt, np.arange(n_rows), decimal)
+        return torch.from_numpy(data), [str(row + 1) for row in range(n_rows)], words
 
 
-def _require(argument: str, column: str, known: list[str]) -> None:
-    if column not in known:
-        nearest = did_you_mean(column, known)
-        raise ValueError(f"{argument}: there is no column {column!r}{nearest}; there are {_shorten(known)}")
+def _scale(values: Tensor, is_scaled: bool) -> dict[str, float]:
+    """By which a regression's target becomes mean 0 and standard deviation 1; not in a run that is older than that."""
+    std = float(values.std(correction=0))
+    if not std > 0:
+        raise ValueError("target: it is the same in all rows to train on; there is nothing to predict")
+    return {"mean": float(values.mean()), "std": std} if is_scaled else {"mean": 0.0, "std": 1.0}
 
 
-# ---------------------------------------------------------------------------------------------------- the target
-
-
-def _class_numbers(column: "Series") -> tuple[Tensor, list[str]]:
-    """The class number of each row, int64 (rows,), and the classes' names in that order."""
-    _refuse_missing_targets(column)
-    numbers, classes = column.factorize(sort=True)
-    names = [str(name) for name in classes]
-    if len(names) == 1:
-        raise ValueError(f"target: {column.name!r} has one class only, {names[0]!r}; there is nothing to tell apart")
-    rare = np.bincount(numbers).argmin()
-    if np.sum(numbers == rare) < 2:
-        raise ValueError(f"target: the class {names[rare]!r} of {column.name!r} has one row, but training and test "
-                         'need one each; remove it, or, to predict a number, say "task": "regression"')  # fmt: skip
-    return torch.from_numpy(numbers.astype(np.int64)), names
-
-
-def _values(column: "Series") -> Tensor:
-    """The numbers to predict, float32 (rows, 1)."""
-    import pandas as pd
-
-    _refuse_missing_targets(column)
-    values = np.asarray(pd.to_numeric(column, errors="coerce"), np.float32)
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
-        raise ValueError(f"target: a regression needs finite numbers, but {column.name!r} is '{column.iloc[wrong[0]]}' "
-                         f'in row {wrong[0] + 1}; for classes say "task": "classification"')  # fmt: skip
-    return torch.from_numpy(values).unsqueeze(1)
-
-
-def _refuse_missing_targets(column: "Series") -> None:
-    missing = np.flatnonzero(column.isna())
-    if len(missing):
-        raise ValueError(f"target: {column.name!r} is missing in {len(missing)} of {len(column)} rows, first in row "
-                         f"{missing[0] + 1}; fill the gaps or remove the rows")  # fmt: skip
-
-
-# -------------------------------------------------------------------------------------------------- the features
-
-
-def _as_numbers_and_text(table: "DataFrame") -> "DataFrame":
-    """Numbers as they are; everything else, booleans too, as text, with NaN where there is a gap."""
-    others = table.select_dtypes(exclude="number").columns
-    text = {column: table[column].astype(object).map(str, na_action="ignore") for column in others}
-    return table.assign(**text)
-
-
-def _fit_encoder(table: Any) -> "ColumnTransformer":
-    """What turns columns into features, fitted on the rows of `table`."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    numbers = list(table.select_dtypes("number"))
-    others = [column for column in table if column not in numbers]
-    empty = [column for column in table if table[column].isna().all()]
-    if empty:
-        raise ValueError(f"features: no row to train on has a value in {_shorten(empty)}; leave it out of features")
-    infinite = [column for column in numbers if np.isinf(table[column]).any()]
-    if infinite:
-        raise ValueError(f"features: there are infinite values in {_shorten(infinite)}")
-    # a value seen once teaches nothing: names and ticket numbers would add a column for each row
-    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=2, sparse_output=False)
-    pipelines = [
-        ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
-        ("others", make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot), others),
-    ]
-    return ColumnTransformer(pipelines).fit(table)
-
-
-def _shorten(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:20])} and {len(names) - 20} more"
+def _check(fitted: dict[str, Any], task: str = "") -> None:
+    """Raises ValueError if this class has not learnt this, for this task."""
+    of_target = {"classification": {"classes": [str]}, "regression": {"mean": float, "std": POSITIVE}}
+    tasks = [task] if task else [*of_target]
+    if not any(matches(fitted, {"n_rows": int, "columns": dict, "target": of_target[task]}) for task in tasks) or (
+        not are_learnt(fitted["columns"])
+    ):
+        raise ValueError("what the checkpoint holds of its training data is damaged, or of another task")

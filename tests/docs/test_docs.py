@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from trainer import Trainer
@@ -195,6 +196,15 @@ def test_a_few_samples_are_learned_by_heart(project):
     run_commands(project, "when_training_fails.md")
     *_, last = (project / "saved" / "Digits_MLP" / "few" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(last)["accuracy"] == 1
+
+
+def test_the_commands_of_the_page_on_tables_work(project):
+    table = pd.read_csv(project / "configs" / "passengers.csv")
+    table.rename(columns={"survived": "label"}).to_csv(project / "mine.csv", index=False)
+    table.head(7).to_csv(project / "other.csv", index=False)
+    run_commands(project, "examples/csv.md")
+    run_dir = project / "saved" / "Csv_Classification" / "first"
+    assert json.loads((run_dir / "test_metrics-other.json").read_text())["n_samples"] == 7
 
 
 def test_the_messages_that_are_explained_are_those_of_the_code():

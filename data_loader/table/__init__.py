@@ -1,0 +1,1 @@
+"""Tables: from a CSV file to columns, and from columns to features and targets."""

@@ -1,0 +1,91 @@
+"""From the columns of a table to features, with what was learnt from the rows trained on."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from data_loader.table.columns import encode, feature_names, is_learnt, learn, problem, refuse_odd_values, why_left_out
+from data_loader.table.reading import Column, CsvFile, shorten
+
+Table = dict[str, Column]  # by name
+Learnt = dict[str, dict[str, Any]]  # of each column that becomes features
+
+logger = logging.getLogger(__name__)
+
+
+def choose_columns(file: CsvFile, features: Sequence[str] | None, not_features: Sequence[str]) -> list[str]:
+    """The columns to use as features, by default all but some. Raises ValueError for names that cannot be."""
+    others = [name for name in file.columns if name not in not_features]
+    if features is None:
+        return others
+    if not_features[0] in features:
+        raise ValueError(f"features: {not_features[0]!r} is the target; a model that sees it has nothing to predict")
+    file.require("features", features)
+    if not features or len(set(features)) < len(features):
+        raise ValueError(f"features: {features} must name at least one column, and each once")
+    return list(features)
+
+
+def learn_columns(
+    table: Table, rows: np.ndarray, asked_for: Sequence[str], codes: Sequence[str], decimal: str
+) -> Learnt:
+    """What each column's features need, from the rows trained on: numbers first. Says which columns are left out.
+
+    asked_for: columns that are kept though they look like ids. codes: those that hold no numbers, though it looks so.
+    Raises ValueError for texts that were meant as numbers, and if nothing can be learnt from any column.
+    """
+    learnt, left_out = {}, []
+    for name, column in table.items():
+        if name not in codes:
+            refuse_odd_values(column, decimal)
+        found = "" if name in asked_for else why_left_out(column)
+        found = found or learn(column, rows)
+        if isinstance(found, str):
+            left_out.append(f"{name} {found}")
+        else:
+            learnt[name] = found
+    if not learnt:
+        raise ValueError(f"features: nothing can be learnt from any column: {shorten(left_out)}")
+    if left_out:
+        logger.info(
+            "Left out: %s. To use one all the same, name all columns to be used in features.", shorten(left_out)
+        )
+    return dict(sorted(learnt.items(), key=lambda item: item[1]["kind"] != "number"))
+
+
+def text_columns(learnt: Learnt) -> list[str]:
+    """Those that are to be read as texts, though a file may hold only numbers there."""
+    return [name for name, of_column in learnt.items() if of_column["kind"] != "number"]
+
+
+def problems(
+    table: Table, learnt: Learnt, decimal: str, kinds: Sequence[str] = ("number", "date", "category")
+) -> list[str]:
+    """In words, a line for each column of these kinds with values that are not like those of the training."""
+    return [words for name, of_column in learnt.items()
+            if of_column["kind"] in kinds and (words := problem(table[name], of_column, decimal))]  # fmt: skip
+
+
+def all_names(learnt: Learnt) -> list[str]:
+    """The names of all features, in their order."""
+    return [feature for name, of_column in learnt.items() for feature in feature_names(name, of_column)]
+
+
+def encode_columns(table: Table, learnt: Learnt, rows: np.ndarray, decimal: str) -> np.ndarray:
+    """The features of some rows, float32 (rows, features). Takes the columns out of the table, to free their memory."""
+    parts = []
+    for name, of_column in learnt.items():
+        column = table.pop(name)
+        parts.append(encode(column.as_numbers(decimal) if of_column["kind"] == "number" else column, of_column, rows))
+    return np.hstack(parts)
+
+
+def are_learnt(learnt: Any) -> bool:
+    """Whether this is what `learn_columns` gives."""
+    return (
+        isinstance(learnt, dict)
+        and all(isinstance(k, str) and is_learnt(v) for k, v in learnt.items())
+        and learnt != {}
+    )
