@@ -14,9 +14,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from logger.logger import setup_logging
 from logger.run_dir import run_mark
 from logger.run_log import RunLog
-from logger.writers import RunBar, Writers, draw_extras, run_bar
+from logger.writers import History, RunBar, Writers, draw_extras, run_bar
 from utils.checkpoint import (
     CheckpointWriter,
     changes_schedule,
@@ -95,6 +96,7 @@ class BaseTrainer(ABC):
         parts = {"model": model, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
         self.stateful: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
         self.writer = Writers(lambda: self.step)
+        self.history = History()  # of a training without a folder
         self.logger = logging.getLogger(type(self).__module__)  # for a subclass's own words
         self.to_close: list[Any] = []  # data loaders, whose worker processes end with the training
         self.stop_signals = StopSignals()
@@ -122,17 +124,20 @@ class BaseTrainer(ABC):
         run_dir: Path | None = None,
         on_epoch: Callable[[dict[str, float]], Any] | None = None,
         on_step: Callable[[], Any] | None = None,
-    ) -> None:
+    ) -> Any:
         """Train until the last epoch, or until the monitored metric no longer improves.
 
-        run_dir: a folder for logs and checkpoints; None, as in a notebook: write nothing.
+        run_dir: a folder for logs and checkpoints. None, as in a notebook: write nothing, and return a DataFrame with
+            the numbers of each epoch. To go on, raise `epochs` and call it again.
         on_epoch, on_step: called after each epoch, with its record of the log, and after each step.
         Raises TrainingInterrupted after SIGINT or SIGTERM, with a checkpoint saved at the next step boundary.
         """
+        if run_dir is None and not logging.getLogger().handlers:
+            setup_logging()
         if self._is_finished():
-            logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or "
-                        "trainer.early_stop=N.", self.epoch)  # fmt: skip
-            return
+            logger.info("Nothing left to train after epoch %d; go on with -s trainer.epochs=N or trainer.early_stop=N; "
+                        "in a notebook with trainer.epochs = N.", self.epoch)  # fmt: skip
+            return self.history.table() if run_dir is None else None
         if self.early_stop > 0 and self.monitor_mode == "off":
             logger.warning("trainer.early_stop has no effect without a trainer.monitor, such as 'min loss'.")
         self.on_step = on_step
@@ -145,6 +150,7 @@ class BaseTrainer(ABC):
             if run_dir is not None:
                 stack.enter_context(self.stop_signals)
             self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
+            self.checkpoints = None
             if run_dir is not None:
                 self._open_run_dir(Path(run_dir), stack)
             n_done = self.epoch * self.steps_per_epoch + self.batch
@@ -154,6 +160,7 @@ class BaseTrainer(ABC):
                 record = self._run_epoch()
                 if on_epoch is not None:
                     on_epoch(record)
+        return self.history.table() if run_dir is None else None
 
     def _run_epoch(self) -> dict[str, float]:
         """Train, judge, log and save an epoch. Returns its record of the log."""
@@ -181,6 +188,8 @@ class BaseTrainer(ABC):
             self.bar.end_epoch(record, self.best)
         if self.checkpoints is not None:
             self.checkpoints.end_epoch(self.epoch, is_best)
+        else:
+            self.history.end_epoch(record, self._parts(), is_best)
         return record
 
     def end_step(self) -> None:
@@ -237,6 +246,10 @@ class BaseTrainer(ABC):
         with has_to_fit():
             load_states(parts, state)
             load_numbers([name for name in self.saved_numbers if name in state], state, vars(self))
+
+    def restore_best(self) -> None:
+        """Give the model the weights of the best epoch, by `monitor`; of a moving average, those. Else ValueError."""
+        self.history.restore_best(self.model, self.checkpoints and self.checkpoints.run_dir)
 
     def _parts(self) -> dict[str, Any]:
         """What `stateful` names: the attribute of that name where there is one, which may have been replaced since."""

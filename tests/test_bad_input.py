@@ -46,7 +46,7 @@ SETTINGS = {
     "argument of a loss": (['loss={"type": "HuberLoss", "args": {"delt": 1}}'],
                            ["loss.args.delt: ", "did you mean 'delta'?"]),
     "class weights": (['loss={"type": "cross_entropy", "args": {"weight": "balancd"}}'],
-                      ["loss.args.weight: ", 'is not "balanced" or a list of numbers or null']),
+                      ["loss.args.weight: ", 'is not "balanced" or a list of numbers or a number or null']),
     "unknown metric": (['metrics=["acuracy"]'], ["metrics.0.type: ", "did you mean 'accuracy'?"]),
     "a metric twice": (['metrics=["accuracy", "accuracy"]'], ["two columns of the log have one name"]),
     "metrics that are no list": (["metrics=accuracy"], ['metrics: "accuracy" is not a list']),

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from logger.writers.extras import draw_extras
+from logger.writers.history import History
 from logger.writers.mlflow_writer import MlflowWriter
 from logger.writers.tensorboard_writer import TensorBoardWriter
 from logger.writers.terminal import RunBar, Terminal, report_run, run_bar
 from logger.writers.wandb_writer import WandbWriter
 from utils.errors import UserError
 
-__all__ = ["RunBar", "Terminal", "Writer", "Writers", "draw_extras", "report_run", "run_bar"]
+__all__ = ["History", "RunBar", "Terminal", "Writer", "Writers", "draw_extras", "report_run", "run_bar"]
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ FOLDER = """Annotated[str, "a folder's name: no slash, no leading dot, at most 1
 FOLD = """Annotated[str, 'a fold such as "2/5"', 'like [0-9]{1,9}/[0-9]{1,9}']"""
 PATH = "Annotated[str, 'the path of a folder, such as ~/saved or saved/', 'like ~(/.*)?|[^~].*']"  # ~user may be nobody
 METRICS = "Annotated[list[str | dict], 'a list of names']"
-WEIGHTS = "Literal['balanced'] | Annotated[list[float], 'a list of numbers'] | None"
+WEIGHTS = "Literal['balanced'] | Annotated[list[float], 'a list of numbers'] | float | None"
 
 OBJECTS = {
     "arch": Parameter(ENTRY, REQUIRED, "model", "BaseModel"),
