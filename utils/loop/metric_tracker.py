@@ -94,7 +94,7 @@ class MetricTracker:
         parts = self._of_all_processes()
         names = dict.fromkeys(name for part in parts for name in part["means"])
         means = {name: _in_turn(part["means"].get(name, []) for part in parts) for name in names}
-        values = dict.fromkeys([*self.names, *names], math.nan) | {"loss": _mean(means["loss"])}
+        values = dict.fromkeys([*self.names, *names], math.nan) | {"loss": _mean(means.pop("loss"))}
         if math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             values |= {name: _mean(batches) for name, batches in means.items()}
             for metric in self.of_epochs:
