@@ -16,8 +16,9 @@ PAGES = ["README.md", *sorted(str(path.relative_to(PROJECT)) for path in (PROJEC
 PAGES = [page for page in PAGES if not page.startswith("docs/ko/") and page not in IN_ENGLISH_ONLY]
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 NUMBERS = {word: {str(number)} for number, word in enumerate(WORDS, 1)}  # which Korean may write as digits
-NUMBERS |= {"first": {"1"}, "half": {"2", "30"}, "quarter": {"1", "4"}, "fifth": {"1", "5"}, "tenth": {"1", "10"},
-            "twenty": {"20"}, "thirty": {"30"}, "hundred": {"100"}, "thousand": {"1,000"}, "zeros": {"0"}}  # fmt: skip
+NUMBERS |= {"first": {"1"}, "half": {"0.5", "2", "30"}, "third": {"1", "3"}, "quarter": {"1", "4"}, "fifth": {"1", "5"},
+            "tenth": {"1", "10"}, "twenty": {"20"}, "thirty": {"30"}, "fifty": {"50"}, "hundred": {"100"},
+            "thousand": {"1,000"}, "zeros": {"0"}}  # fmt: skip
 
 
 def korean(page: str) -> Path:
