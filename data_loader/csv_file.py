@@ -20,7 +20,7 @@ from data_loader.table.features import (
     problems,
     text_columns,
 )
-from data_loader.table.reading import CsvFile, shorten
+from data_loader.table.reading import Column, CsvFile, shorten
 from data_loader.table.target import class_names, class_numbers, values_to_predict
 from utils.data import split_indices
 
@@ -32,7 +32,8 @@ class CsvDataLoader(BaseDataLoader):
     values, float32 (batch, 1).
 
     path: a CSV file whose first line names the columns.
-    target: the column to predict. Classes may be words, numbers or booleans; sorted, they become 0, 1, ...
+    target: the column to predict; rows without it are left out, with a warning. Classes may be words, numbers or
+        booleans; sorted, they become 0, 1, ...
     features: the columns to predict it from; None: all others, but for those that nothing can be learnt from.
     categories: columns that hold codes, such as postcodes, though these look like numbers.
     groups: a column, such as a patient's number: rows of one group never part between training, validation and test.
@@ -92,7 +93,7 @@ class CsvDataLoader(BaseDataLoader):
         else:
             columns, texts = choose_columns(file, features, [target, *group_column]), categories
             file.require("categories", categories)
-        table = file.read([*columns, target, *group_column], texts)
+        table = _with_target(file.read([*columns, target, *group_column], texts), target, path)
 
         # ---- the target, and the rows of the three parts
         self.classes: list[str] = []
@@ -108,7 +109,9 @@ class CsvDataLoader(BaseDataLoader):
         rows = train_rows = torch.arange(len(targets))
         if not whole:
             of_classes = targets if self.classes and members is None else None
-            train_rows, test_rows = split_indices(rows, float(test_size), of_classes, members)
+            alone = rows[:0] if of_classes is None else self._warn_of_single_rows(targets)
+            train_rows, test_rows = split_indices(rows[~torch.isin(rows, alone)], float(test_size), of_classes, members)
+            train_rows = torch.cat([train_rows, alone]).sort().values
             rows = train_rows if training else test_rows
 
         # ---- what is learnt, or was
@@ -149,6 +152,14 @@ class CsvDataLoader(BaseDataLoader):
             **options,
         )
 
+    def _warn_of_single_rows(self, targets: Tensor) -> Tensor:
+        """The rows that are the only one of their class: these can be trained on, and not be tested."""
+        single = (targets.bincount(minlength=len(self.classes)) == 1).nonzero().flatten()
+        if len(single):
+            names = shorten([self.classes[number] for number in single.tolist()])
+            logger.warning("Of these classes there is one row each, to train on, and none to test: %s", names)
+        return torch.isin(targets, single).nonzero().flatten()
+
     @property
     def feature_names(self) -> list[str]:
         return all_names(self.fitted["columns"])
@@ -183,6 +194,17 @@ class CsvDataLoader(BaseDataLoader):
         n_rows = len(next(iter(table.values())).values)
         data = encode_columns(table, learnt, np.arange(n_rows), decimal)
         return torch.from_numpy(data), [str(row + 1) for row in range(n_rows)], words
+
+
+def _with_target(table: dict[str, Column], target: str, path: str | Path) -> dict[str, Column]:
+    """The rows that have a target."""
+    gaps = table[target].gaps
+    if gaps.all():
+        raise ValueError(f"target: {target!r} is missing in all rows")
+    if not gaps.any():
+        return table
+    logger.warning("%s: %d of %d rows have no %s, and are left out", path, gaps.sum(), len(gaps), target)
+    return {name: column.of_rows(~gaps) for name, column in table.items()}
 
 
 def _scale(values: Tensor, is_scaled: bool) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """From one column to features: what is learnt of it, in plain values, and its use."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,21 +54,27 @@ def why_left_out(column: Column) -> str:
     return ""
 
 
+def odd_texts(texts: Sequence[str], decimal: str) -> list[str] | None:
+    """Those that are no numbers, if nearly all others are; else None."""
+    is_odd = np.isnan(numbers_of(texts, decimal))
+    n_odd = int(is_odd.sum())
+    if n_odd > MAX_ODD or len(is_odd) - n_odd < max(3, 2 * n_odd):
+        return None
+    return [text for text, odd in zip(texts, is_odd, strict=True) if odd]
+
+
 def refuse_odd_values(column: Column, decimal: str) -> None:
     """Raises ValueError for texts that are numbers, but for a few: a `?` for a gap, or a decimal comma."""
     for comma in dict.fromkeys((decimal, ",")):
-        is_odd = np.isnan(numbers_of(column.texts, comma))
-        n_odd = int(is_odd.sum())
-        are_numbers = n_odd <= MAX_ODD and len(is_odd) - n_odd >= max(3, 2 * n_odd)
-        if not are_numbers or (comma == decimal and n_odd == 0):
+        odd = odd_texts(column.texts, comma)
+        if odd is None or (comma == decimal and not odd):
             continue
         advice = []
         if comma != decimal:
-            example = next(text for text, odd in zip(column.texts, is_odd, strict=True) if not odd and comma in text)
+            example = next(text for text in column.texts if comma in text and text not in odd)
             advice.append(f'for a decimal comma, as in {example!r}, say "decimal": ","')
-        if n_odd:
-            odd = [text for text, is_odd in zip(column.texts, is_odd, strict=True) if is_odd]
-            row = np.flatnonzero(np.append(is_odd, False)[column.values])[0] + 1
+        if odd:
+            row = np.flatnonzero(column.values == column.texts.index(odd[0]))[0] + 1
             advice.append(f"if {shorten([repr(text) for text in odd])} (first in row {row}) is a gap, name it in "
                           "na_values")  # fmt: skip
         raise ValueError(f"features: {column.name!r} holds numbers, but not all can be read: {'; '.join(advice)}; if "

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,6 +36,16 @@ class Column:
             where = f"{len(missing)} of {len(self.values)} rows, first in row {missing[0] + 1}"
             raise ValueError(f"{argument}: {self.name!r} is missing in {where}; fill the gaps or remove the rows")
         return self
+
+    def of_rows(self, rows: np.ndarray) -> "Column":
+        """The column of some rows only, and of their texts."""
+        values = self.values[rows]
+        if not self.is_text:
+            return replace(self, values=values)
+        used = np.unique(values[values >= 0])
+        places = np.full(len(self.texts) + 1, -1, np.int32)  # the last one is that of a gap
+        places[used] = np.arange(len(used))
+        return replace(self, values=places[values], texts=[self.texts[place] for place in used])
 
     def text(self, row: int) -> str:
         """What stands in a row."""

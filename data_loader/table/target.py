@@ -6,27 +6,23 @@ from data_loader.table.reading import Column, numbers_of, shorten
 
 
 def class_names(column: Column) -> list[str]:
-    """The classes, in the order of their numbers. Raises ValueError if they cannot be told apart, or tested."""
-    column = column.without_gaps("target")
+    """The classes, in the order of their numbers. Raises ValueError if there is only one, or nearly one per row."""
     if not column.is_text:
-        values, counts = np.unique(column.values, return_counts=True)
-        names = [str(int(value)) if column.is_integer else str(value) for value in values.tolist()]
+        values = np.unique(column.values).tolist()
+        are_whole = all(value.is_integer() for value in values)
+        names = [str(int(value) if are_whole else value) for value in values]
     else:
-        counts = np.bincount(column.values, minlength=len(column.texts))
-        order = sorted(range(len(counts)), key=column.texts.__getitem__)
-        names, counts = [column.texts[i] for i in order], counts[order]
+        names = sorted(column.texts)
     if len(names) == 1:
         raise ValueError(f"target: {column.name!r} has one class only, {names[0]!r}; there is nothing to tell apart")
-    if counts.min() < 2:
-        name = names[counts.argmin()]
-        raise ValueError(f"target: the class {name!r} of {column.name!r} has one row, but training and test need one "
-                         'each; remove it, or, to predict a number, say "task": "regression"')  # fmt: skip
+    if len(names) > max(2, len(column.values) // 2):
+        raise ValueError(f"target: {column.name!r} holds {len(names)} classes in {len(column.values)} rows, too few to "
+                         'learn from; to predict a number, say "task": "regression"')  # fmt: skip
     return names
 
 
 def class_numbers(column: Column, classes: list[str]) -> np.ndarray:
     """The class number of each row, int64 (rows,). Raises ValueError for a class that is none of these."""
-    column = column.without_gaps("target")
     if not column.is_text:
         found, places = np.unique(column.values, return_inverse=True)
         known = dict(zip(numbers_of(classes, ".").tolist(), range(len(classes)), strict=True))
@@ -43,7 +39,6 @@ def class_numbers(column: Column, classes: list[str]) -> np.ndarray:
 
 def values_to_predict(column: Column, decimal: str) -> np.ndarray:
     """The numbers to predict, float64 (rows,). Raises ValueError for a row without a finite one."""
-    column = column.without_gaps("target")
     values = column.as_numbers(decimal).values
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):

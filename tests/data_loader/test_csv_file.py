@@ -230,14 +230,30 @@ def test_the_target_is_no_feature_and_no_feature_stands_twice(refuse, write):
 def test_targets_that_nothing_can_be_learnt_from(refuse, write):
     table = numbered()
     assert "one class only, '1'" in refuse(write(table.assign(y=1)))
-    assert "the class 'odd' of 'y' has one row" in refuse(write(table.assign(y=["odd"] + ["a", "b"] * 99 + ["a"])))
     assert 'say "task": "regression"' in refuse(write(table.assign(y=table["row"] / 7)))
-    gaps = table.assign(y=[0.0, np.nan, np.nan, 1.0] * 50)
-    assert "'y' is missing in 100 of 200 rows, first in row 2" in refuse(write(gaps))
-    assert "'y' is missing in 100 of 200 rows, first in row 2" in refuse(write(gaps), task="regression")
+    assert "'y' is missing in all rows" in refuse(write(table.assign(y=np.nan)))
     words = table.assign(y=["1"] * 4 + ["12 EUR"] + ["3"] * 195)
     assert "'y' is '12 EUR' in row 5" in refuse(write(words), task="regression")
     assert "'y' is 'inf' in row 1" in refuse(write(table.assign(y=[np.inf] + [1.0] * 199)), task="regression")
+
+
+def test_rows_without_a_target_are_left_out_and_so_are_their_texts(write, caplog):
+    table = numbered(200, color=["red", "blue", "green", "red"] * 50)
+    path = write(table.assign(y=[0, 1, None, 1] * 50))
+    loader = CsvDataLoader(path, "y", 8, ["color"])
+    assert "50 of 200 rows have no y, and are left out" in caplog.text
+    assert loader.feature_names == ["color_blue", "color_red"] and loader.classes == ["0", "1"]
+    data, target = whole(loader)
+    assert len(target) == 120 and torch.equal(data[:, 0], (target == 1).float() * data[:, 0])
+    assert len(CsvDataLoader(path, "y", 8, task="regression", training=False).samples) == 30
+
+
+def test_the_only_row_of_a_class_is_trained_on(write, caplog):
+    path = write(numbered().assign(y=["odd"] + ["a", "b"] * 99 + ["a"]))
+    loaders = [CsvDataLoader(path, "y", 8, ["row"], training=training) for training in (True, False)]
+    train, test = (whole(loader)[1].bincount(minlength=3).tolist() for loader in loaders)
+    assert train == [80, 80, 1] and test == [20, 19, 0]
+    assert "none to test: odd" in caplog.text
 
 
 def test_features_that_nothing_can_be_learnt_from(refuse, write):

@@ -1,0 +1,55 @@
+"""A config with the settings that suit data of some size: network, batches, epochs, metrics."""
+
+import json
+import re
+from typing import Any
+
+
+def config_for(
+    name: str, arch: dict[str, Any], data: tuple[str, dict[str, Any]], n_train: int, task: str
+) -> dict[str, Any]:
+    """A whole config.
+
+    name: of the file or folder. data: the loader's type and arguments, without a batch size.
+    n_train: the samples trained on. task: "classification" or "regression".
+    """
+    is_classification = task == "classification"
+    loader, arguments = data
+    batch_size = next((size for size, most in BATCH_SIZES.items() if n_train < most), 512)
+    epochs = 100
+    return {
+        "$schema": "config.schema.json",
+        "name": re.sub(r"[/\\]", "_", name.lstrip("."))[:100] or "Mine",
+        "n_gpu": 1,
+        "seed": 123,
+        "arch": arch,
+        "data_loader": {"type": loader, "args": arguments | {"batch_size": batch_size, "shuffle": True}},
+        "optimizer": {"type": "AdamW", "args": {"lr": 0.002, "weight_decay": 0.01}},
+        "loss": "cross_entropy" if is_classification else "mse_loss",
+        "metrics": ["accuracy", "balanced_accuracy", "macro_f1"] if is_classification else ["mae", "rmse", "r2_score"],
+        "lr_scheduler": {"type": "CosineAnnealingLR", "args": {"T_max": epochs}},
+        "trainer": {
+            "epochs": epochs,
+            "save_dir": "saved/",
+            "save_period": 10,
+            "verbosity": 1,
+            "monitor": "min val_loss",
+            "early_stop": 20,
+            "tensorboard": True,
+        },
+    }
+
+
+BATCH_SIZES = {16: 400, 32: 2_000, 64: 10_000, 256: 100_000}  # each up to a number of training samples
+
+
+def network_for(n_train: int, n_features: int) -> dict[str, Any]:
+    """A multilayer perceptron."""
+    return {"type": "MLP", "args": {"sizes": ["auto", 128, 64, "auto"], "dropout": 0.2}}
+
+
+def config_text(config: dict[str, Any]) -> bytes:
+    """JSON as a person writes it: a list of numbers or names on one line."""
+    text = json.dumps(config, indent=4, ensure_ascii=False) + "\n"
+    short = re.compile(r"\[[^\[\]{}]*\]")
+    return short.sub(lambda match: json.dumps(json.loads(match[0]), ensure_ascii=False), text).encode()
