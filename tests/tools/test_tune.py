@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import RandomState
 
+from parse_config import ConfigParser
 from tools.trials import processes
+from tools.trials.trial import Trial, train_trial
 from tools.tune import __main__ as tune
 from tools.tune import space as spaces
 from tools.tune.space import Range
@@ -218,6 +220,32 @@ def test_ctrl_c_ends_all_trials_each_with_its_checkpoint(arguments, folder, sear
             os.kill(pid, 0)
 
 
+def test_a_trial_that_waits_for_an_answer_is_ended_too(arguments, folder, monkeypatch):
+    def interrupted(search, trial, record):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes.ListSearch, "should_stop", interrupted)
+    assert run_command(tune.main, arguments(STRAIGHT, "--search", "grid", settings=LONG)) == 130
+    assert n_epochs(folder / "trial-0001") == 1
+    assert not (folder / "trial-0001" / "result.json").exists()
+
+
+def test_a_trial_whose_search_was_killed_is_no_failure(tmp_path):
+    """However late the process hears of it otherwise: nobody listens."""
+    config = ConfigParser(read_json(Path("config.json")), settings=[*SMALL, f"trainer.save_dir={tmp_path}"]).config
+    folder = tmp_path / config["name"] / "search"
+    folder.mkdir(parents=True)
+    pipe, other_end = FORK.Pipe()
+    pipe.close()
+    given = (Path.cwd(), config, folder, Trial("a", {}), 0, other_end)
+    process = FORK.Process(target=train_trial, args=given)
+    process.start()
+    process.join()
+    assert process.exitcode == 143
+    assert n_epochs(folder / "a") == 1
+    assert not (folder / "a" / "result.json").exists()
+
+
 def test_a_killed_trial_is_a_row_and_the_search_goes_on(arguments, folder):
     process = start(arguments(STRAIGHT, "--search", "grid", settings=LONG))
     wait_for(lambda: n_epochs(folder / "trial-0001") >= 1, process)
@@ -258,12 +286,12 @@ def test_optuna_prunes_goes_on_after_a_kill_and_comes_to_the_same(arguments, fol
     pytest.importorskip("optuna")
     space = {LR: {"log": [1e-6, 1e-1]}, SIZES: STRAIGHT[SIZES], "data_loader.args.batch_size": {"range": [100, 200]}}
     options = ["--search", "optuna", "--trials", 7]
-    search(space, *options, "--name", "straight", settings=["trainer.epochs=4"])
-    process = start(arguments(space, *options, settings=["trainer.epochs=4"]))
+    search(space, *options, "--name", "straight")
+    process = start(arguments(space, *options))
     wait_for(lambda: n_epochs(folder / "trial-0003") >= 1, process)
     process.kill()
     process.join()
-    search(space, *options, settings=["trainer.epochs=4"])
+    search(space, *options)
     found = rows(folder, "seconds")
     assert found == rows(folder.parent / "straight", "seconds")
     assert any(row["cause"].startswith("pruned after epoch") for row in found)

@@ -121,7 +121,7 @@ def run_trials(search: Search, config: dict[str, Any], folder: Path, parallel: i
                         running.remove(process)
                         search.end(process.trial, process.result())
         finally:
-            _end_all()
+            _end_all(running)
 
 
 def _ready(running: list[TrialProcess]) -> list[TrialProcess]:
@@ -144,12 +144,14 @@ def _sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end_all() -> None:
+def _end_all(running: list[TrialProcess]) -> None:
     """End the processes that are left: at their next step, with a checkpoint; at a second Ctrl-C at once."""
     processes = multiprocessing.active_children()
     try:
         for process in processes:
             process.terminate()
+        for process in running:
+            process.answer(stop=False)  # it may wait for one, and sees the signal after it
         for process in processes:
             process.join()
     except KeyboardInterrupt:

@@ -106,8 +106,12 @@ def train_trial(cwd: Path, config: dict[str, Any], folder: Path, trial: Trial, s
     run_dir, monitor = folder / trial.name, config["trainer"]["monitor"]
 
     def report(record: Record) -> None:
-        pipe.send(record)
-        if pipe.recv():
+        try:
+            pipe.send(record)
+            stop = pipe.recv()
+        except (EOFError, OSError):  # the search was killed: no failure of the trial
+            raise TrainingInterrupted(signal.SIGTERM) from None
+        if stop:
             raise Pruned(record["epoch"])
 
     try:
