@@ -58,8 +58,8 @@ class ConfigParser:
         if entry is None:
             return None
         definition = definitions(OBJECTS[key].package)[entry["type"]]
-        if not self.trusted and "download" in definition.parameters[0]:
-            overrides["download"] = False
+        if not self.trusted:  # nothing is downloaded, nor written outside the run's folder
+            overrides |= {name: False for name in ("download", "cache") if name in definition.parameters[0]}
         return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
 
     def init_optimizer(self, model: Any) -> Any:

@@ -2,6 +2,8 @@
 
 data_dir/train/<class>/*.jpg    to train on; these folders are the classes, numbered in alphabetical order
 data_dir/test/<class>/*.jpg     for test.py, with the same classes
+
+or data_dir/<class>/*.jpg       a part of which is kept for test.py
 """
 
 import logging
@@ -14,12 +16,12 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from base import BaseDataLoader, BaseDataset
-from data_loader.transforms import make_step
+from data_loader.fitted import matches
+from data_loader.images.cache import ImageCache, open_cache
+from data_loader.images.files import class_folders, images_of_classes, list_images, read_image
+from data_loader.images.transform import Entries, make_steps, n_fixed, n_for_batches, shape_of_all, to_floats
+from utils.data import split_indices
 from utils.errors import UserError
-
-Sample = tuple[str, int]  # an image's path and its class number
-# What PIL recognizes by itself includes formats that other programs are started for, whatever a file is called.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +29,20 @@ logger = logging.getLogger(__name__)
 class ImageFolderDataLoader(BaseDataLoader):
     """Batches of (data, target): float32 (batch, 3, height, width) and int64 (batch,).
 
-    data_dir: the folder with train/ and test/ in it.
-    training: the images in train/; False: those in test/.
+    data_dir: the folder with train/ and test/ in it, or with a folder for each class.
+    training: the images to train on; False: those to test on.
     transforms: transforms of torchvision.transforms.v2, in order, as {"type": "Resize", "args": {"size": [64, 64]}}.
     eval_transforms: the same for validation and test, without augmentation; by default `transforms`.
+    test_size: where there is no train/, the share of the images that is the test part, always the same ones, with the
+        same share of each class.
+    cache: keep decoded images for the next epoch and the next run, in the folder of torch.hub; False: add none there.
     options: those of BaseDataLoader.
 
-    Images are read as RGB. They are bytes until the first Normalize, and float32 in [0, 1] from there on.
-    Every file is opened and both lists are tried on one image when the loader is made. Raises FileNotFoundError for a
-    missing folder or a class without images; ValueError for an unreadable image, a class in test/ that train/ does not
-    have, and a transform that does not exist or does not work.
+    Images are read as RGB. They are bytes until the first Normalize, and float32 in [0, 1] from there on. Kept is what
+    the transforms make of an image with which both lists begin, up to the first random one, if it has one size then.
+    Files are listed when the loader is made, but opened when they are needed: UserError names one that cannot be read.
+    Raises FileNotFoundError for a missing folder or a class without images; ValueError for a class that was not
+    trained, and a transform that does not exist or does not work.
     """
 
     def __init__(
@@ -46,145 +52,188 @@ class ImageFolderDataLoader(BaseDataLoader):
         training: bool = True,
         transforms: Sequence[dict[str, Any]] = (),
         eval_transforms: Sequence[dict[str, Any]] | None = None,
+        test_size: float = 0.2,
+        cache: bool = True,
+        fitted: dict[str, Any] | None = None,
+        whole: bool = False,
         **options: Any,
     ):
+        if not 0 < test_size < 1:
+            raise ValueError(f"test_size: {test_size} is not a share between 0 and 1")
+        if fitted:
+            _check(fitted)
         if eval_transforms is None:
             _warn_of_random(transforms)
-        for_training = make_transform(transforms, "transforms")
-        for_evaluation = for_training if eval_transforms is None else make_transform(eval_transforms, "eval_transforms")
+            eval_transforms = transforms
 
-        train_folder, test_folder = Path(data_dir) / "train", Path(data_dir) / "test"
-        self.classes = _class_names(train_folder)
-        samples = _find_images(train_folder if training else test_folder, self.classes)
-        for key, transform in {"transforms": for_training, "eval_transforms": for_evaluation}.items():
-            _try(ImageDataset(samples[:1], transform), key)
-        eval_dataset = ImageDataset(samples, for_evaluation)
-        dataset = ImageDataset(samples, for_training) if training else eval_dataset
-        super().__init__(dataset, batch_size, training=training, eval_dataset=eval_dataset, collate_fn=stack, **options)
+        # ---- the images of the three parts
+        root = Path(data_dir)
+        is_split = (root / "train").is_dir() and class_folders(root / "train") != []
+        self.classes: list[str] = fitted["classes"] if fitted else _classes(root / "train" if is_split else root)
+        folder = root / ("train" if training else "test") if is_split else root
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no folder {folder}: put the images in {root}/train/<class>/ and "
+                                    f"{root}/test/<class>/, or all of them in {root}/<class>/")  # fmt: skip
+        files, numbers = images_of_classes(folder, self.classes, below=is_split)
+        target = torch.tensor(numbers)
+        if training and (missing := set(range(len(self.classes))) - set(numbers)):
+            names = ", ".join(self.classes[number] for number in sorted(missing))
+            raise FileNotFoundError(f"no image of {names} in {folder}; remove the empty folders")
+        self.fitted = fitted or {"classes": self.classes, "n_images": len(files)}
+        if not (is_split or whole):
+            if len(files) != self.fitted["n_images"] and not training:
+                words = "%s has %d images, and had %d in the training: the test part is another one now, and images of "
+                words += "it may have been trained on."
+                logger.warning(words, root, len(files), self.fitted["n_images"])
+            train_rows, test_rows = split_indices(torch.arange(len(files)), float(test_size), target)
+            rows = train_rows if training else test_rows
+            files, target = [files[row] for row in rows.tolist()], target[rows]
+
+        # ---- what is done to them: first what needs to be done only once, last what can be done to a whole batch
+        steps, eval_steps = make_steps(transforms, "transforms"), make_steps(eval_transforms, "eval_transforms")
+        n, n_last = n_fixed(transforms, eval_transforms), n_for_batches(transforms, eval_transforms)
+        images = Images([file.path for file in files], steps[:n])
+        dataset = ImageDataset(images, target, steps[n : len(steps) - n_last])
+        eval_dataset = ImageDataset(images, target, eval_steps[n : len(eval_steps) - n_last])
+        collate = Collate(to_floats(steps[len(steps) - n_last :]))
+        _try(dataset, collate, "transforms")
+        _try(eval_dataset, collate, "eval_transforms")
+        if training and n and (shape := shape_of_all(steps[:n])):
+            images.cache = open_cache(files, transforms[:n], shape, cache)
+        super().__init__(
+            dataset if training else eval_dataset,
+            batch_size,
+            training=training,
+            eval_dataset=eval_dataset,
+            collate_fn=collate,
+            **options,
+        )
+
+    @classmethod
+    def read_inputs(
+        cls,
+        fitted: dict[str, Any],
+        source: str | Path | Sequence[str | Path],
+        transforms: Entries = (),
+        eval_transforms: Entries | None = None,
+        **others: Any,
+    ) -> tuple[Tensor, list[str], list[str]]:
+        """New images as a model's input: a file, several, or all in a folder.
+
+        The other arguments are those that the loader was made with; some do not matter here.
+        Returns the batch, float32 (images, 3, height, width); the path of each image; and in words what cannot be read.
+        Raises ValueError if nothing can be read, and UserError for images of different sizes.
+        """
+        _check(fitted)
+        sources = [source] if isinstance(source, str | Path) else source
+        paths = [path for one in sources for path in _paths(Path(one))]
+        steps = make_steps(transforms if eval_transforms is None else eval_transforms, "eval_transforms")
+        dataset = ImageDataset(Images(paths, ()), torch.zeros(len(paths)), steps)
+        images, names, problems = [], [], []
+        for number, path in enumerate(paths):
+            try:
+                images.append(dataset[number])
+                names.append(path)
+            except UserError as error:
+                problems.append(str(error))
+        if not images:
+            raise ValueError("; ".join(problems[:5]) or f"no image in {', '.join(map(str, sources))}")
+        return Collate(to_floats(()))(images)[0], names, problems
+
+
+class Images:
+    """Image files by number, as bytes, (3, height, width), after some transforms; from a cache where there is one."""
+
+    def __init__(self, paths: list[str], steps: Sequence[Callable[[Tensor], Tensor]], cache: ImageCache | None = None):
+        self.paths, self.steps, self.cache = paths, steps, cache
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        if self.cache and (image := self.cache.get(index)) is not None:
+            return image
+        image = read_image(self.paths[index])
+        for step in self.steps:
+            image = step(image)
+        if self.cache:
+            self.cache.add(index, image)
+        return image
 
 
 class ImageDataset(BaseDataset):
-    """Image files and their class numbers, read one by one.
+    """Images and their class numbers, read one by one.
 
-    transform: called with an image as bytes, (3, height, width).
+    steps: the transforms, of an image as bytes.
     """
 
-    def __init__(self, samples: list[Sample], transform: Callable[[Tensor], Tensor]):
-        self.samples = samples
-        self.transform = transform
-        self.target = torch.tensor([number for _, number in samples])
+    def __init__(self, images: Images, target: Tensor, steps: Sequence[Callable[[Tensor], Tensor]]):
+        self.images, self.target = images, target
+        needs_floats = any(type(step).__name__ == "Normalize" for step in steps)
+        self.steps = [to_floats(steps)] if needs_floats else steps
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        from torchvision.datasets.folder import default_loader
-        from torchvision.transforms.v2.functional import pil_to_tensor
-
-        path, number = self.samples[index]
-        try:
-            image = default_loader(path)
-        except Exception as error:  # PIL raises many kinds; the header was right, or the file has changed since
-            raise UserError(f"{path} cannot be read as an image: {error}") from error
-        return self.transform(pil_to_tensor(image)), number
+        image = self.images[index]
+        for step in self.steps:
+            image = step(image)
+        return image, int(self.target[index])
 
 
-def make_transform(entries: Sequence[dict[str, Any]], key: str) -> Callable[[Tensor], Tensor]:
-    """A transform from an image's bytes, (3, height, width), to float32, which ranges over [0, 1] before a Normalize.
+class Collate:
+    """A batch of images of one size, as float32. transform: called with the images of a batch."""
 
-    entries: see ImageFolderDataLoader. key: what to call them in an error.
-    Raises ValueError for a name that is no transform of torchvision.transforms.v2, or arguments it does not take.
-    """
-    from torchvision.transforms import v2
+    def __init__(self, transform: Callable[[Tensor], Tensor]):
+        self.transform = transform
 
-    known = {
-        name: value
-        for name, value in vars(v2).items()
-        if isinstance(value, type) and issubclass(value, v2.Transform) and value is not v2.Transform
-    }
-    steps = [make_step(entry, known, f"{key}.{i}") for i, entry in enumerate(entries)]
-    first_float = next((i for i, step in enumerate(steps) if isinstance(step, v2.Normalize)), len(steps))
-    to_float = v2.ToDtype(torch.float32, scale=True)
-    return v2.Compose([*steps[:first_float], to_float, *steps[first_float:]])
+    def __call__(self, samples: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+        sizes = {tuple(image.shape[-2:]) for image, _ in samples}
+        if len(sizes) > 1:
+            raise UserError(
+                f"images of different sizes cannot be one batch: {sorted(sizes)[:5]} (height, width). Give Resize both "
+                'sides, {"type": "Resize", "args": {"size": [64, 64]}}, or add a CenterCrop'
+            )
+        images, target = default_collate(samples)
+        return self.transform(images), target
 
 
-def stack(samples: list[tuple[Tensor, int]]) -> Any:
-    """A batch of images of one size."""
-    sizes = {tuple(image.shape[-2:]) for image, _ in samples}
-    if len(sizes) > 1:
-        raise UserError(
-            f"images of different sizes cannot be one batch: {sorted(sizes)[:5]} (height, width). Give Resize both "
-            'sides, {"type": "Resize", "args": {"size": [64, 64]}}, or add a CenterCrop'
-        )
-    return default_collate(samples)
-
-
-# ------------------------------------------------------------------------------------------------------ transforms
-
-
-def _warn_of_random(entries: Sequence[dict[str, Any]]) -> None:
+def _warn_of_random(entries: Entries) -> None:
     names = [str(entry.get("type")) for entry in entries]
     if any(name.startswith("Random") for name in names):
         logger.warning("Without eval_transforms, validation and test are augmented too, by %s.", ", ".join(names))
 
 
-def _try(dataset: ImageDataset, key: str) -> None:
+def _try(dataset: ImageDataset, collate: Collate, key: str) -> None:
     """Read one image: a transform finds most wrong arguments only when it is used."""
     with torch.random.fork_rng(devices=[]):
         try:
-            image, _ = dataset[0]
+            sample = dataset[0]
+            if not isinstance(sample[0], Tensor) or sample[0].dim() != 3:
+                raise ValueError("it must make one image (channels, height, width) of one image")
+            collate([sample])
         except UserError:
-            raise
+            return  # an image that cannot be read is named when it is met
         except Exception as error:  # a transform may raise anything
             raise ValueError(f"{key}: {type(error).__name__}: {error}") from error
-    if not isinstance(image, Tensor) or image.dim() != 3:
-        raise ValueError(f"{key} must make one image (channels, height, width) of one image")
 
 
-# ----------------------------------------------------------------------------------------------------------- files
+def _classes(folder: Path) -> list[str]:
+    """The classes to train. Raises FileNotFoundError if there are none, and ValueError for one only."""
+    classes = class_folders(folder) if folder.is_dir() else []
+    if not classes:
+        raise FileNotFoundError(f"no folder for a class in {folder}: put the images in {folder}/<class>/")
+    if len(classes) == 1:
+        raise ValueError(f"{folder} has one class only, {classes[0]!r}; there is nothing to tell apart")
+    return classes
 
 
-def _class_names(train_folder: Path) -> list[str]:
-    from torchvision.datasets.folder import find_classes
-
-    _check_exists(train_folder)
-    return [name for name in find_classes(train_folder)[0] if not name.startswith(".")]  # .ipynb_checkpoints is none
+def _paths(source: Path) -> list[str]:
+    return [file.path for file in list_images(source)] if source.is_dir() else [str(source)]
 
 
-def _find_images(folder: Path, classes: list[str]) -> list[Sample]:
-    """All images of some classes. Raises ValueError for a folder of another class and for an unreadable file."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-
-    _check_exists(folder)
-    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    unknown = [name for name in folders if name not in classes]
-    if unknown:
-        raise ValueError(f"{folder} has classes that were not trained: {', '.join(unknown)}; known: {classes}")
-    numbers = {name: number for number, name in enumerate(classes)}
-    samples = make_dataset(folder, numbers, IMG_EXTENSIONS, allow_empty=folder.name == "test")
-    if not samples:
-        raise FileNotFoundError(f"no image in {folder}/<class>/; images end in {', '.join(IMG_EXTENSIONS)}")
-    faults = [fault for path, _ in samples if (fault := _find_fault(path))]
-    if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise ValueError(f"{len(faults)} of {len(samples)} images cannot be read: {'; '.join(faults[:5])}{more}")
-    return samples
-
-
-def _check_exists(folder: Path) -> None:
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no folder {folder}: put the images in {folder.parent}/train/<class>/ and {folder.parent}/test/<class>/"
-        )
-
-
-def _find_fault(path: str) -> str | None:
-    """What is wrong with an image's header and, for a PNG, its checksums. Does not decode the image."""
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            image.verify()
-    except Exception as error:  # a damaged file makes PIL raise many kinds
-        return f"{path} ({error})"
-    return None
+def _check(fitted: dict[str, Any]) -> None:
+    """Raises ValueError if this class has not learnt this."""
+    if not matches(fitted, {"classes": [str], "n_images": int}):
+        raise ValueError("what the checkpoint holds of its training data is damaged, or of another task")

@@ -31,9 +31,10 @@ def load_script(name: str) -> ModuleType:
 
 
 @pytest.fixture(autouse=True)
-def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The commands are run from the project's folder, as the README says, and are no terminal's."""
     monkeypatch.chdir(PROJECT)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch"))  # where decoded images are kept
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
 
 

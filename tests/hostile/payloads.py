@@ -158,7 +158,7 @@ LOADERS = {
     "a table that is no file": ("CsvDataLoader", {"path": "/dev/zero", "target": "x"}, "no file /dev/zero"),
     "a table on the network": ("CsvDataLoader", {"path": "http://127.0.0.1:9/x.csv", "target": "x"}, "no file"),
     "a table of secrets": ("CsvDataLoader", {"path": "/etc/passwd", "target": "x"}, "path: /etc/passwd"),
-    "images from nowhere": ("ImageFolderDataLoader", {"data_dir": "/proc"}, "no folder"),
+    "images from nowhere": ("ImageFolderDataLoader", {"data_dir": "/etc"}, "no image"),
 }  # fmt: skip
 for name, (loader, arguments, words) in LOADERS.items():
     entry = {"type": loader, "args": {"batch_size": 10, **arguments}}
@@ -673,7 +673,7 @@ add("MNIST's files: torch's, with code", with_data("MnistDataLoader", {"batch_si
     "MNIST/processed/training.pt": EVIL, "MNIST/processed/test.pt": EVIL}), "MNIST")  # fmt: skip
 PROGRAM = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) (w) file\n"
 add("an image that is a program", with_data("ImageFolderDataLoader", {"batch_size": 10, "data_dir": "{run}"}, {
-    "train/a/1.jpg": PROGRAM, "test/a/1.jpg": PROGRAM}), "cannot be read")  # fmt: skip
+    "train/a/1.jpg": PROGRAM, "train/b/1.jpg": PROGRAM, "test/a/1.jpg": PROGRAM}), "cannot be read")  # fmt: skip
 arguments = {"backbone": "resnet18", "num_classes": 10, "weights": "{run}/weights.pth"}
 for name, content in {"code": EVIL, "a script": b"#!/bin/sh", "nothing": b""}.items():
     make = with_data("TorchvisionModel", arguments, {"weights.pth": content}, key="arch")

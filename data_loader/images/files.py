@@ -1,0 +1,80 @@
+"""Which images a folder holds, and reading one."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from utils.errors import UserError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # those of torchvision
+# What PIL recognizes by itself includes formats that other programs are started for, whatever a file is called.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+class ImageFile(NamedTuple):
+    """A file, and by what a change of it is noticed."""
+
+    path: str
+    size: int
+    changed: int  # nanoseconds since 1970
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, sorted; hidden ones, such as .ipynb_checkpoints, are none."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def list_images(folder: str | Path, below: bool = True) -> list[ImageFile]:
+    """All images in a folder and, with `below`, in those in it, sorted by path. Opens none of them."""
+    return sorted(_images(str(folder), below))
+
+
+def _images(folder: str, below: bool) -> Iterator[ImageFile]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):  # also ._cat.jpg, which macOS leaves
+                continue
+            if entry.name.lower().endswith(EXTENSIONS):
+                status = os.lstat(entry.path) if entry.is_symlink() and not entry.is_file() else entry.stat()
+                yield ImageFile(entry.path, status.st_size, status.st_mtime_ns)
+            elif below and entry.is_dir(follow_symlinks=False):  # links may lead round in a circle
+                yield from _images(entry.path, below)
+
+
+def images_of_classes(folder: Path, classes: Sequence[str], below: bool) -> tuple[list[ImageFile], list[int]]:
+    """The images in <folder>/<class>/ and the class number of each.
+
+    Raises FileNotFoundError if there are none, and ValueError for a folder of another class.
+    """
+    folders = class_folders(folder)
+    unknown = [name for name in folders if name not in classes]
+    if unknown:
+        raise ValueError(f"{folder} has classes that were not trained: {', '.join(unknown)}; known: {[*classes]}")
+    files, numbers = [], []
+    for number, name in enumerate(classes):
+        found = list_images(folder / name, below) if name in folders else []
+        files += found
+        numbers += [number] * len(found)
+    if not files:
+        raise FileNotFoundError(f"no image in {folder}/<class>/; images end in {', '.join(EXTENSIONS)}")
+    return files, numbers
+
+
+def read_image(path: str) -> Tensor:
+    """An image as RGB: bytes, (3, height, width). Raises UserError, naming the file, if it cannot be read."""
+    from PIL import Image
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
+    try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise OSError("it is no file")  # a pipe would be waited for
+        with Image.open(path, formats=FORMATS) as image:
+            if image.mode[0] in "IF":
+                raise ValueError("more than 8 bits per colour would be cut off; convert it")
+            return pil_to_tensor(image.convert("RGB"))
+    except Exception as error:  # PIL raises many kinds
+        raise UserError(f"{path} cannot be read as an image: {error}") from error
