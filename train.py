@@ -101,6 +101,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     """The trainer, with all that the config names: the same seed gives the same one."""
     from data_loader.build import build_loaders
     from data_loader.fingerprint import DataState
+    from trainer.fully_sharded import place_model
     from utils.device import set_threads
     from utils.seed import seed_everything
 
@@ -111,7 +112,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
         data_loader, valid_data_loader = build_loaders(config)
 
     # ---- model, loss, metrics
-    model = config.init_obj("arch").to(device)
+    model = place_model(config.init_obj("arch"), device, config["trainer"])
     criterion, metrics = config.init_ftn("loss", device=device), config.init_metrics()
 
     # ---- optimizer, trainer

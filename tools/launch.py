@@ -85,10 +85,19 @@ def _speak_first(main: Main, argv: list[str] | None, failures: "Store") -> None:
         first = failures.compare_set("failed", "", own).decode()
         if first != own:
             sys.exit(int(first.split()[0]))
-        from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-        get_error_handler().record_exception(error)  # for torchrun's report
+        _record(error)
         raise
+
+
+def _record(error: Exception) -> None:
+    """Note an error for torchrun's report, which is the last that is read of a run; a UserError is one line of it."""
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    way, cause = error.__traceback__, error.__cause__
+    if isinstance(error, UserError):
+        error.__traceback__, error.__cause__, error.__suppress_context__ = None, None, True
+    get_error_handler().record_exception(error)
+    error.__traceback__, error.__cause__ = way, cause
 
 
 @contextmanager
@@ -135,9 +144,11 @@ def _to_go_on(argv: list[str], store: "Store") -> list[str]:
 
 def start(run: Callable[[ConfigParser], Any], config: ConfigParser, argv: list[str] | None) -> None:
     """`run(config)` in this process, one of several or not; or train.py in a new one for each of n_gpu GPUs."""
-    from utils.parallel import check_same, world_size
+    from utils.parallel import world_size
 
     if world_size() > 1:
+        from trainer.data_parallel import check_same
+
         check_same("config", config.config)
         name = config["trainer"]["type"]
         if name != "Trainer" and not definitions("trainer")[name].is_a("Trainer"):
@@ -184,7 +195,7 @@ def _launch(n: int, argv: list[str]) -> int:
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the processes say what is wrong
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
-    config = LaunchConfig(1, 1, n, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
+    config = LaunchConfig(1, 1, n, run_id="train", rdzv_endpoint="localhost:0", rdzv_backend="c10d", max_restarts=0)
     script = Path(__file__).resolve().parent.parent / "train.py"
     try:
         elastic_launch(config, sys.executable)(str(script), *argv)

@@ -10,7 +10,7 @@ NOT_IN_JSON = ("Callable", "Tensor", "Dataset")  # parameters of these types are
 # What the keys mean that are no argument of a class, whose docstring would say it.
 _OF_KEYS = {
     "name": "the folder of the runs below `trainer.save_dir`",
-    "n_gpu": "0: stay on the CPU; 1: use a GPU if there is one; of more, one is used",
+    "n_gpu": "0: stay on the CPU; 1: use a GPU if there is one; more: a process for each of so many GPUs",
     "threads": "CPU threads, at most one per core. `null`: 1 for a small network on vectors, else what torch takes",
     "seed": "seeds weights, order of the data, dropout and augmentation",
     "arch": "the model, of `model/`",
@@ -26,6 +26,7 @@ _OF_KEYS = {
     "trainer.args": "its own arguments",
     "trainer.save_dir": "where the runs go",
     "trainer.verbosity": "0: warnings, 1: a line per epoch, 2: the model too",
+    "trainer.parallel": "of several processes, each has all weights (`ddp`), or a part of each (`fsdp`)",
     "batch_size": "samples per step, on any number of processes",
     "shuffle": "a new order in every epoch",
     "drop_last": "leave out a last batch that is smaller",

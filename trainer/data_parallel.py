@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from utils.data import n_samples
 from utils.errors import UserError
-from utils.parallel import check_same, from_main, rank, sum_up, world_size
+from utils.parallel import from_main, gather, rank, sum_up, world_size
 from utils.seed import derive_seed, seed_everything
 
 
@@ -42,9 +42,17 @@ def _weighted(trainer: Any, loader: Any, batches: Iterable[Any], n_done: int) ->
     trainer.weight = 1.0
 
 
+def check_same(what: str, value: Any) -> None:
+    """Raise UserError if a process has another value than rank 0."""
+    values = gather(value)
+    if differing := [number for number, other in enumerate(values) if other != values[0]]:
+        raise UserError(f"process {differing[0]} and process 0 do not have the same {what}")
+
+
 class DataParallel:
     """What a Trainer does besides when it is one of several processes; `compute_loss` is to be called for its own.
 
+    A model may be sharded already (fully_sharded.py): then it averages its gradients itself.
     With a train_step of its own, a trainer's `backward` averages each gradient by itself, and not by torch's
     DistributedDataParallel, which has to know each model's forward. With an `evaluate` of its own, every process
     evaluates all samples.
@@ -61,9 +69,15 @@ class DataParallel:
             if trainer.device.type == "cpu":
                 raise UserError("trainer.sync_batchnorm: torch has it for GPUs only")
             trainer.model = nn.SyncBatchNorm.convert_sync_batchnorm(trainer.model)
-        self.compute_loss = trainer.compute_loss
-        if type(trainer).train_step is base.train_step:
-            self.compute_loss = self._compute_loss
+        has_own_step = type(trainer).train_step is not base.train_step
+        self.compute_loss = trainer.compute_loss if has_own_step else self._compute_loss
+        self.is_sharded = hasattr(trainer.model, "set_requires_gradient_sync")
+        if self.is_sharded:
+            if has_own_step:
+                raise UserError(f"trainer.parallel: fsdp is for Trainer's train_step, {type(trainer).__name__} has "
+                                "its own; use ddp")  # fmt: skip
+            return
+        if not has_own_step:
             # DDP is around the loss, not around the model, so that the trainer's `model` stays what it is in one
             # process. Any parameter may get no gradient, as there. This also fixes the order in which gradients are
             # summed, which else a resumed run could not repeat.
@@ -85,18 +99,24 @@ class DataParallel:
     def _compute_loss(self, part: Any) -> tuple[Tensor, Any, Any]:
         """The loss, output and target of a part of the batch. The last part's `backward` averages all gradients."""
         self._n_left -= n_samples(part)
-        with nullcontext() if self._n_left == 0 else self._ddp.no_sync():
-            loss, rest = self._ddp(part)
-        weight = self.trainer.weight
+        is_last, weight = self._n_left == 0, self.trainer.weight
+        if self.is_sharded:
+            self.trainer.model.set_requires_gradient_sync(is_last)
+            loss, *rest = self.trainer.compute_loss(part)
+        else:
+            with nullcontext() if is_last else self._ddp.no_sync():
+                loss, rest = self._ddp(part)
+            rest = rest()
         loss.register_hook(lambda gradient: gradient * weight)
-        return loss, *rest()
+        return loss, *rest
 
     @torch.no_grad()
     def _share_state(self) -> None:
         """Give everyone rank 0's buffers, such as a batch norm's. Raises UserError if the weights have gone apart."""
         modules = self._modules()
-        sums = [str(parameter.double().sum().item()) for module in modules for parameter in module.parameters()]
-        check_same("weights: a gradient made without `backward` is not averaged; train in one process", sums)
+        if not self.is_sharded:
+            sums = [str(parameter.double().sum().item()) for module in modules for parameter in module.parameters()]
+            check_same("weights: a gradient made without `backward` is not averaged; train in one process", sums)
         buffers = [buffer for module in modules for buffer in module.buffers()]
         for buffer, main in zip(buffers, from_main([buffer.cpu() for buffer in buffers]), strict=True):
             buffer.copy_(main)

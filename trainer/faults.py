@@ -4,6 +4,10 @@ import logging
 import math
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+
 from base import BaseDataLoader
 from utils.data import n_samples
 from utils.errors import MEMORY_ADVICE, UserError
@@ -36,6 +40,20 @@ def divergence(trainer: Any, epoch: int) -> UserError:
     return UserError(f"the loss is NaN or infinite in epoch {epoch}, from step {step} on, with learning rate "
                      f"{trainer.schedule.lr:g}. Try a tenth of it (--lr), look for NaN or very large values in the "
                      "data, or scale the features. Checkpoints of earlier epochs are intact.")  # fmt: skip
+
+
+def skip_if_bad(trainer: Any, parameters: list[Tensor], buffers: list[Tensor]) -> None:
+    """Drop gradients that are NaN or infinite, and put `buffers` back: a batch norm has seen them."""
+    gradients: list[Any] = [p.grad for p in parameters if p.grad is not None]
+    gradients = [g.to_local() if hasattr(g, "to_local") else g for g in gradients]  # this process's part of it
+    norm = get_total_norm([g for g in gradients if g.numel() > 0], math.inf)
+    if not largest(not norm.isfinite()):
+        return
+    trainer.n_skipped += 1
+    with torch.no_grad():
+        for buffer, old in zip(trainer.model.buffers(), buffers, strict=True):
+            buffer.copy_(old)
+    trainer.optimizer.zero_grad()  # a step without gradients changes nothing
 
 
 def halve_parts(trainer: Any, batch: Any) -> None:

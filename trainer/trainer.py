@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
 from trainer.data_parallel import DataParallel, share_evaluation, share_steps
-from trainer.faults import divergence, halve_parts, take_loaders
+from trainer.faults import divergence, halve_parts, skip_if_bad, take_loaders
 from trainer.report import loss_of, report_output, report_own_code
 from utils.config import check_options
 from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
@@ -187,8 +187,9 @@ class Trainer(BaseTrainer):
         try:
             for batch in share_evaluation(self, batches, self._batches(batches, "evaluate")):
                 with self.autocast:
-                    if self.weight > 0:  # else the samples are another process's
-                        metrics.update(*self.compute_loss(batch))
+                    results = self.compute_loss(batch)
+                if self.weight > 0:  # else the samples are another process's
+                    metrics.update(*results)
                 self.stop_signals.obey()
         except (TrainingInterrupted, WorkerDied):
             set_random_state(before)  # the resumed run evaluates from the start
@@ -214,13 +215,7 @@ class Trainer(BaseTrainer):
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.scaler.unscale_(self.optimizer)
         if self.on_nan == "skip":
-            gradients = [p.grad for p in parameters if p.grad is not None and p.grad.numel() > 0]
-            if not get_total_norm(gradients, math.inf).isfinite():
-                self.n_skipped += 1
-                with torch.no_grad():
-                    for buffer, old in zip(self.model.buffers(), buffers, strict=True):
-                        buffer.copy_(old)
-                self.optimizer.zero_grad()  # a step without gradients changes nothing
+            skip_if_bad(self, parameters, buffers)
         if self.clip_grad_norm is not None:
             self.grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
         self.scaler.step(self.optimizer)

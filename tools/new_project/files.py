@@ -10,8 +10,8 @@ from utils.config import OBJECTS, definitions
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
-CORE_OF_ROOMS = ("__init__.py", "build.py", "data_parallel.py", "faults.py", "fingerprint.py", "loss.py",
-                 "metric.py", "report.py", "sizes.py", "sklearn_metric.py", "trainer.py")  # fmt: skip
+CORE_OF_ROOMS = ("__init__.py", "build.py", "data_parallel.py", "faults.py", "fingerprint.py", "fully_sharded.py",
+                 "loss.py", "metric.py", "report.py", "sizes.py", "sklearn_metric.py", "trainer.py")  # fmt: skip
 # Of the tests, those of promises: they stay true whatever the owner adds. Those of the template's style and pages, and
 # those that meet all of its examples, stay at home.
 CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config.py", "config.schema.json",

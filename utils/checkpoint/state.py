@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.errors import UserError, escape
+from utils.parallel import spread, whole
 
 PLAIN = (bool, int, float, str, bytes, type(None))
 # How an optimizer computes was decided when it was made, and torch.amp.GradScaler goes by that.
@@ -24,7 +25,7 @@ def states_of(stateful: dict[str, Any]) -> dict[str, Any]:
     """The state of each object, by its key. An optimizer's goes by the names of its parameters, not by their order."""
     names = _parameter_names(stateful)
     return {
-        key: _optimizer_state(thing, names) if isinstance(thing, Optimizer) else thing.state_dict()
+        key: whole(_optimizer_state(thing, names) if isinstance(thing, Optimizer) else thing.state_dict())
         for key, thing in stateful.items()
     }
 
@@ -61,7 +62,8 @@ def load_numbers(names: Iterable[str], state: dict[str, Any], attributes: dict[s
 
 def load_model(model: nn.Module, state: dict[str, Tensor]) -> None:
     """Load weights into a model. Raises UserError, naming the keys that differ, for another architecture."""
-    theirs, ours = _shapes(state), _shapes(model.state_dict())
+    own = model.state_dict()
+    theirs, ours = _shapes(state), _shapes(own)
     faults = [f"{key} is missing" for key in ours if key not in theirs]
     for key, shape in theirs.items():
         if key not in ours:
@@ -71,7 +73,7 @@ def load_model(model: nn.Module, state: dict[str, Tensor]) -> None:
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise UserError(f"the checkpoint is from another architecture: {'; '.join(faults[:5])}{more}")
-    model.load_state_dict(dict(state))  # without the attributes that an OrderedDict can have
+    model.load_state_dict({key: spread(value, own[key]) for key, value in state.items()})
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def _fitted(key: str, value: Any, parameter: nn.Parameter, group: dict[str, Any]
     if not isinstance(value, Tensor):
         return value
     if value.shape == parameter.shape and key != "step":
-        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(spread(value, parameter))
     is_number = value.dim() == 0 and (key == "step" or not group.get("fused"))  # ASGD and NAdam have more of them
     is_factor = value.dim() == parameter.dim() > 1 and not group.get("fused")  # Adafactor keeps rows and columns
     if is_number or (is_factor and all(n in (1, m) for n, m in zip(value.shape, parameter.shape, strict=True))):

@@ -66,8 +66,7 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
         """Keep the state of an epoch's end: in memory if it is the best, on disk when it is time to."""
         is_periodic = epoch % self.save_period == 0
         is_idle = self._saving is None or self._saving.done()
-        is_due = is_periodic or (is_idle and time.monotonic() - self._saved_at >= SAVE_SECONDS)
-        is_due = from_main(is_due)
+        is_due = from_main(is_periodic or (is_idle and time.monotonic() - self._saved_at >= SAVE_SECONDS))
         if is_due or is_best:
             state = self.take_state()
             self._best = state if is_best else self._best

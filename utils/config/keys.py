@@ -37,6 +37,7 @@ RUN_KEYS = {
     "args": Parameter("Any", {}),
     "save_dir": Parameter(PATH, "saved/"),
     "verbosity": Parameter("Literal[0, 1, 2]", 1),
+    "parallel": Parameter("Literal['ddp', 'fsdp']", "ddp"),
 }
 GIVEN_TO_TRAINER = ("model", "criterion", "metrics", "optimizer", "data_loader", "valid_data_loader", "lr_scheduler",
                     "config")  # by train.py; no options  # fmt: skip

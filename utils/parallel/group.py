@@ -10,8 +10,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from utils.errors import UserError
-
 
 def rank() -> int:
     """This process's number; 0 is the one that writes files and speaks."""
@@ -41,10 +39,7 @@ def gather(value: Any) -> list[Any]:
 
 def from_main(value: Any) -> Any:
     """Rank 0's value."""
-    values = [value]
-    if world_size() > 1:
-        dist.broadcast_object_list(values)
-    return values[0]
+    return gather(value)[0]
 
 
 def on_main(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,8 +62,20 @@ def sum_up(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def check_same(what: str, value: Any) -> None:
-    """Raise UserError if a process has another value than rank 0."""
-    values = gather(value)
-    if differing := [number for number, other in enumerate(values) if other != values[0]]:
-        raise UserError(f"process {differing[0]} and process 0 do not have the same {what}")
+def whole(state: Any) -> Any:
+    """A state with whole tensors, where each process holds a part of them (FSDP). Rank 0 alone keeps them."""
+    if isinstance(state, dict):
+        return {key: whole(value) for key, value in state.items()}
+    if not hasattr(state, "full_tensor"):
+        return state
+    tensor = state.full_tensor()
+    return tensor.cpu() if rank() == 0 else None
+
+
+def spread(tensor: Tensor, like: Any) -> Tensor:
+    """A whole tensor, or this process's part of it, as `like` is spread over the processes."""
+    if not hasattr(like, "full_tensor"):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor  # half a second to import
+
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)

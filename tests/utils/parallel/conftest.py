@@ -12,11 +12,12 @@ import pytest
 import sklearn.metrics
 import torch
 import torch._dynamo
+import torch.distributed.fsdp
 from torch.distributed import TCPStore
 
 from tools.launch import run_command
 
-WARM = sklearn.metrics, torch._dynamo  # what a child would spend seconds to import
+WARM = sklearn.metrics, torch._dynamo, torch.distributed.fsdp  # what a child would spend seconds to import
 SECONDS = 120  # more than anything here takes; what hangs is killed and fails
 Main = Callable[[list[str] | None], None]
 
@@ -26,7 +27,7 @@ class Ended(NamedTuple):
     said: list[str]
 
 
-def become(rank: int, n: int, port: int, log: Path, attempt: int, main: Main) -> None:
+def become(rank: int, n: int, port: int, log: Path, attempt: int, main: Main, argv: list[str]) -> None:
     """In the child: what torchrun sets for a process, and what it would run."""
     os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": f"{n}", "MASTER_ADDR": "localhost",
                    "MASTER_PORT": f"{port}", "TORCHELASTIC_RUN_ID": "test",
@@ -36,29 +37,34 @@ def become(rank: int, n: int, port: int, log: Path, attempt: int, main: Main) ->
         os.dup2(file.fileno(), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    run_command(main, [])
+    run_command(main, argv)
 
 
 @pytest.fixture
 def together(tmp_path: Path) -> Callable[..., Ended]:
-    """`together(3, main)`: `main` in three processes; returns their exit codes, and what each has said."""
+    """`together(3, main)`: `main` in three processes; returns their exit codes, and what each has said.
+
+    restart: as torchrun does it when the processes before have failed.
+    """
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
     fork = multiprocessing.get_context("fork")
-    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
-    n_runs = 0
+    stores, n_runs = [], 0
 
-    def run(n: int, main: Main, while_running: Callable[[list], None] = lambda processes: None) -> Ended:
+    def run(n: int, main: Main, argv: list[str] | None = None, restart: bool = False) -> Ended:
         nonlocal n_runs
+        if not restart:
+            stores.append(TCPStore("localhost", 0, is_master=True, wait_for_workers=False))
+        store = stores[-1]
         logs = [tmp_path / f"{n_runs}-{rank}.log" for rank in range(n)]
         processes = [
-            fork.Process(target=become, args=(rank, n, store.port, logs[rank], n_runs, main)) for rank in range(n)
+            fork.Process(target=become, args=(rank, n, store.port, logs[rank], n_runs, main, argv or []))
+            for rank in range(n)
         ]
         n_runs += 1
         for process in processes:
             process.start()
         try:
-            while_running(processes)
             for process in processes:
                 process.join(SECONDS)
             return Ended([process.exitcode for process in processes], [log.read_text() for log in logs])

@@ -12,9 +12,11 @@ from torch import nn
 
 from base import BaseDataLoader, BaseDataset, BaseModel, InMemoryDataset
 from logger.run_log import read_metrics
-from model.metric import accuracy, macro_f1
+from model.metric import accuracy
+from model.sklearn_metric import macro_f1
 from tools.verify import find_difference
 from trainer import Trainer
+from trainer.fully_sharded import place_model
 from utils.checkpoint import load_checkpoint, open_checkpoint
 from utils.parallel import rank, world_size
 from utils.seed import seed_everything
@@ -81,7 +83,15 @@ vars(last)["per_epoch"] = True
 
 
 def make_trainer(
-    loader=None, dataset="memory", kind=Trainer, plateau=False, epochs=3, poison=False, dropout=0.0, **options
+    loader=None,
+    dataset="memory",
+    kind=Trainer,
+    plateau=False,
+    epochs=3,
+    poison=False,
+    dropout=0.0,
+    fsdp=False,
+    **options,
 ) -> Trainer:
     seed_everything(0)
     datasets = {"memory": lambda: InMemoryDataset(*samples()), "one by one": OneByOne,
@@ -89,7 +99,8 @@ def make_trainer(
     loader = BaseDataLoader(datasets[dataset](), BATCH, validation_split=N_VALID, **loader or {})
     if poison:
         loader.samples.data[loader.sampler.indices[7]] = torch.nan
-    model = Net(dropout)
+    parallel = "fsdp" if fsdp and world_size() > 1 else "ddp"
+    model = place_model(Net(dropout), torch.device("cpu"), {"parallel": parallel})
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.5) if plateau else None
     options = {"monitor": "min val_loss", "tensorboard": False, "config": {"a": 1}} | options
@@ -110,6 +121,7 @@ CASES = {
     "clip_and_ema": {"clip_grad_norm": 0.05, "ema": 0.8},
     "early_stop": {"early_stop": 1, "epochs": 8, "plateau": True},
     "skip": {"on_nan": "skip", "poison": True},
+    "fsdp": {"fsdp": True, "accumulate": 2, "clip_grad_norm": 0.05, "on_nan": "skip", "poison": True},
     "own_step": {"kind": OwnStep},
     "own_step_accumulates": {"kind": type("Twice", (Trainer,), {"train_step": lambda *a: Trainer.train_step(*a)}),
                              "accumulate": 2},
@@ -169,22 +181,23 @@ def state(run_dir: Path) -> tuple:
     return {name: value for name, value in checkpoint.items() if name != "random"}, records
 
 
-@pytest.mark.parametrize("options", [{"dataset": "augmented", "dropout": 0.3, "accumulate": 2}])
-def test_a_stopped_run_goes_on_bit_by_bit_on_as_many_and_exactly_on_others(tmp_path, together, options):
-    assert together(3, partial(go_on, tmp_path / "straight", **options)).codes == [0, 0, 0]
-    for step, stops_at in ((2, 3), (10, 10)):  # within an epoch, and in its evaluation
+@pytest.mark.parametrize(("n", "fsdp", "stops"), [(3, False, [(2, 3), (10, 10)]), (2, True, [(2, 3)])])
+def test_a_stopped_run_goes_on_bit_by_bit_on_as_many(tmp_path, together, n, fsdp, stops):
+    options = {"dataset": "augmented", "dropout": 0.3, "accumulate": 2, "fsdp": fsdp}
+    assert together(n, partial(go_on, tmp_path / "straight", **options)).codes == [0] * n
+    for step, stops_at in stops:  # within an epoch, and in its evaluation
         stopped = tmp_path / f"stopped{step}"
-        ended = together(3, partial(go_on, stopped, stop_at=step, **options))
-        assert ended.codes == [143] * 3
+        ended = together(n, partial(go_on, stopped, stop_at=step, **options))
+        assert ended.codes == [143] * n
         assert load_checkpoint(stopped / "checkpoint-last.pth")["step"] == stops_at
-        assert together(3, partial(go_on, stopped, **options)) == ([0] * 3, [""] * 3)
+        assert together(n, partial(go_on, stopped, **options)) == ([0] * n, [""] * n)
         assert find_difference(state(stopped), state(tmp_path / "straight")) is None
 
 
 @pytest.mark.parametrize("others", [1, 2])
 def test_a_stopped_run_goes_on_with_other_processes_as_if_they_had_been_there(tmp_path, together, others):
     go_on(tmp_path / "straight")
-    assert together(3, partial(go_on, tmp_path / "run", stop_at=2)).codes == [143] * 3
+    assert together(3, partial(go_on, tmp_path / "run", stop_at=2, fsdp=True)).codes == [143] * 3
     if others == 1:
         go_on(tmp_path / "run")
     else:
