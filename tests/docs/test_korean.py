@@ -3,6 +3,7 @@
 A page's code blocks are those of the English page, byte by byte, and those are run: see test_docs.py.
 """
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -25,9 +26,6 @@ def korean(page: str) -> Path:
     if page == "README.md":
         return PROJECT / "README.ko.md"
     return PROJECT / "docs" / "ko" / Path(page).relative_to("docs")
-
-
-PAGES = [page for page in PAGES if korean(page).exists()]
 
 
 @dataclass
@@ -70,7 +68,7 @@ def files_linked(text: str, page: Path) -> Counter:
     """The files that a text links to, each as its English page."""
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
     files = [page if link.startswith("#") else (page.parent / link.split("#")[0]).resolve() for link in links]
-    english = {korean(name): PROJECT / name for name in PAGES}
+    english = {korean(name): PROJECT / name for name in [*PAGES, "docs/notebook.ipynb"]}
     return Counter(english.get(file, file).relative_to(PROJECT).as_posix() for file in files)
 
 
@@ -125,6 +123,18 @@ def test_links_lead_to_headings(page, language):
         if not link.startswith("http"):
             assert target.exists(), f"{path}: {link}"
             assert not anchor or anchor in anchors(target), f"{path}: {link}; there are {sorted(anchors(target))}"
+
+
+def test_the_korean_notebook_has_the_same_code():
+    notebooks = (PROJECT / "docs" / "notebook.ipynb", PROJECT / "docs" / "ko" / "notebook.ipynb")
+    theirs, ours = (json.loads(path.read_text(encoding="utf-8"))["cells"] for path in notebooks)
+    assert [cell["cell_type"] for cell in theirs] == [cell["cell_type"] for cell in ours]
+    for english, cell in zip(theirs, ours, strict=True):
+        texts = ["".join(part["source"]) for part in (english, cell)]
+        if cell["cell_type"] == "code":
+            assert texts[0] == texts[1]
+        else:
+            assert faults(*(sections(text)[-1] for text in texts), notebooks) == []
 
 
 def test_what_is_out_of_step_is_named():
