@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from logger.figures.predictions import Head
-from logger.figures.style import BLUE, GREY, INK, PALE, new_figure
+from logger.figures.style import BLUE, GREY, INK, ORANGE, PALE, new_figure
 
 MAX_CLASSES = 30  # of which a confusion matrix is drawn whole
 MAX_NAMES = 20  # characters of a class's name
@@ -129,7 +129,7 @@ def reliability(head: Head) -> Any:
     figure, (upper, lower) = new_figure(2, 1, width=4.8, height=5, sharex=True, gridspec_kw=ratios)
     centers = (np.arange(N_BINS) + 0.5) / N_BINS
     upper.bar(centers, np.nan_to_num(shares), width=0.092, color=BLUE)
-    upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+    upper.plot([0, 1], [0, 1], color=ORANGE, linewidth=1.2, linestyle=(0, (4, 2)), zorder=3)
     upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
     upper.set_title(f"Expected calibration error {error:.3f}")
     lower.bar(centers, counts, width=0.092, color=GREY)

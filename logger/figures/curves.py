@@ -33,6 +33,9 @@ def curves(records: Sequence[dict[str, Any]], monitor: str = "") -> Any:
                 )
         if best is not None:
             place.axvline(best, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)), label=f"best: epoch {best}")
+        values = [value for line in place.lines for value in line.get_ydata() if math.isfinite(value)]
+        if panel != "lr" and min(values) > 0 and max(values) > 1000 * min(values):
+            place.set_yscale("log")
         place.set_title(panel, color=INK)
         place.set_xlabel("epoch")
         place.xaxis.get_major_locator().set_params(integer=True)

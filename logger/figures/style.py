@@ -64,6 +64,8 @@ def _style() -> Any:
         "lines.linewidth": 1.6,
         "legend.frameon": False,
         "figure.constrained_layout.use": True,
+        "figure.constrained_layout.h_pad": 0.1,  # inches around the axes
+        "figure.constrained_layout.w_pad": 0.1,
     }
 
 
