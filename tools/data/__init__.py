@@ -1,0 +1,1 @@
+"""A first look at the data that a config names, as a page, before training."""
