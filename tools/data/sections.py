@@ -189,8 +189,7 @@ def raw_table(path: Path, arguments: dict[str, Any]) -> Html:
 
 def images(part: Part, classes: list[str]) -> Html | None:
     """Some images, as the model sees them."""
-    from logger.figures import image_grid, is_images
-    from logger.figures.style import in_style
+    from logger.figures import image_grid, in_style, is_images
 
     if part.data is None or not is_images(part.data):
         return None
