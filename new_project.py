@@ -3,6 +3,7 @@
 python new_project.py ../my-project                                        with the default example
 python new_project.py ../my-project --example configs/mnist_lenet.json     with another one
 python new_project.py ../my-project --from table.csv --target price        for data of your own, a CSV file
+python new_project.py ../my-project --from pictures/                       ... or pictures in a folder for each class
 python new_project.py --update ../my-project                               bring a copy to this version
 """
 
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="the new folder; it may exist only if it is empty")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--example", type=Path, default=PROJECT / "config.json", metavar="CONFIG")
-    what.add_argument("--from", type=Path, dest="data", metavar="FILE", help="data of your own: a CSV file")
+    what.add_argument("--from", type=Path, dest="data", metavar="DATA", help="your own CSV file or folder of pictures")
     what.add_argument("--update", action="store_true", help="bring the untouched files of a copy to this version")
     parser.add_argument("--target", metavar="NAME", help="with --from: the column to predict")
     parser.add_argument("--task", choices=("classification", "regression"), help="with --from: if not as it looks")
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
         copy(args.folder, args.example)
         print(f"{args.folder} is ready:\n\n    cd {args.folder}\n    make train")
         return
-    config, example, lines = config_from(args.data, args.target, args.task)
+    config, lines, example = config_from(args.data, args.target, args.task)
     copy(args.folder, example, config, args.data)
     lines.append(f"{args.folder} is ready. The data stay where they are: config.json names their path.")
     print("\n".join(lines) + f"\n\n    cd {args.folder}\n{commands_of(config, args.data)}")

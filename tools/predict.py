@@ -1,7 +1,8 @@
-"""Predict with a trained model: rows of CSV files, or numbers.
+"""Predict with a trained model: rows of CSV files, pictures, or numbers.
 
 python -m tools.predict -r saved/<name>/<run_id> rows.csv                      rows of a table, without a target
 python -m tools.predict -r saved/<name>/<run_id> rows.csv --csv answers.csv    ... with all probabilities, to a file
+python -m tools.predict -r saved/<name>/<run_id> cat.jpg pictures/             pictures, and those in folders
 python -m tools.predict -r saved/<name>/<run_id> -- 5.1 3.5 1.4 0.2            one sample of numbers
 
 An input that does not fit is named, and the others are predicted. Of a table, the numbers are a row's, in the order of
@@ -40,7 +41,12 @@ def main(argv: list[str] | None = None) -> None:
     """Predict each input, say what does not fit, show or write the table."""
     parser = argparse.ArgumentParser("python -m tools.predict", description="Predict with a trained model.")
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", help="CSV files; or, after --, the numbers of one sample")
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="CSV files, or pictures and folders of them; or, after --, the numbers of one sample",
+    )
     add("-r", "--resume", type=Path, required=True, metavar="PATH", help="a checkpoint, or a run's folder (its best)")
     add("-d", "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps, xpu or a GPU's number")
     add("-s", "--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the run's config to change")
@@ -58,8 +64,9 @@ def main(argv: list[str] | None = None) -> None:
         except UserError as error:
             problems = [str(error)]
         else:
-            prefix = f"{source}:" if len(sources) > 1 else ""
-            tables.append(predictor.predict(batch, [f"{prefix}{name}" for name in names]))
+            if len(sources) > 1:  # the name of a row is its number
+                names = [f"{source}:{name}" if name.isdecimal() else name for name in names]
+            tables.append(predictor.predict(batch, names))
         for words in problems:
             print(printable(f"{source}: {words}" if isinstance(source, str) else words), file=sys.stderr)
     if not tables:
@@ -108,8 +115,8 @@ class Predictor:
     def __call__(self, inputs: Any) -> "DataFrame":
         """Predict, and log a warning for each input that does not fit.
 
-        inputs: what the run's data loader reads, such as the path of a CSV file; for a table also an open file, a
-            DataFrame, or a list of dicts; or a tensor, the model's input, (samples, ...).
+        inputs: what the run's data loader reads: the path of a CSV file, of a picture, or of a folder of them; for a
+            table also an open file, a DataFrame, or a list of dicts; or a tensor, the model's input, (samples, ...).
         Returns a row for each: `input`, its name; `prediction`, a class or a value in original units; for classes
         `probability`, that of the prediction, and one for each of up to 20 classes, `probability_<class>`.
         Raises UserError if it cannot be read.
@@ -133,7 +140,7 @@ class Predictor:
             raise UserError(f"{name} has no read_inputs, which would read {inputs}; give the numbers of one sample")
         arguments = dict(self.config["data_loader"].get("args", {}))
         try:
-            if not isinstance(inputs, str | Path | io.TextIOBase):
+            if "columns" in self.fitted and not isinstance(inputs, str | Path | io.TextIOBase):
                 inputs = self._as_csv(inputs)
                 arguments |= {"separator": ",", "decimal": "."}
             return read_inputs(self.fitted, inputs, **arguments)

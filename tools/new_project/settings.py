@@ -4,9 +4,11 @@ import json
 import re
 from typing import Any
 
+MAX_LINE = 90
+
 
 def config_for(
-    name: str, arch: dict[str, Any], data: tuple[str, dict[str, Any]], n_train: int, task: str
+    name: str, arch: dict[str, Any], data: tuple[str, dict[str, Any]], n_train: int, task: str, epochs: int = 100
 ) -> dict[str, Any]:
     """A whole config.
 
@@ -16,7 +18,6 @@ def config_for(
     is_classification = task == "classification"
     loader, arguments = data
     batch_size = next((size for size, most in BATCH_SIZES.items() if n_train < most), 512)
-    epochs = 100
     return {
         "$schema": "config.schema.json",
         "name": re.sub(r"[/\\]", "_", name.lstrip("."))[:100] or "Mine",
@@ -34,13 +35,13 @@ def config_for(
             "save_period": 10,
             "verbosity": 1,
             "monitor": "min val_loss",
-            "early_stop": 20,
+            "early_stop": epochs // 5,
             "tensorboard": True,
         },
     }
 
 
-BATCH_SIZES = {16: 400, 32: 2_000, 64: 10_000, 256: 100_000}  # each up to a number of training samples
+BATCH_SIZES = {8: 100, 16: 400, 32: 2_000, 64: 10_000, 256: 100_000}  # each up to a number of training samples
 
 
 def network_for(n_train: int, n_features: int) -> dict[str, Any]:
@@ -49,7 +50,15 @@ def network_for(n_train: int, n_features: int) -> dict[str, Any]:
 
 
 def config_text(config: dict[str, Any]) -> bytes:
-    """JSON as a person writes it: a list of numbers or names on one line."""
+    """JSON as a person writes it: short lists, and the arguments and entries that fit, on one line."""
     text = json.dumps(config, indent=4, ensure_ascii=False) + "\n"
-    short = re.compile(r"\[[^\[\]{}]*\]")
-    return short.sub(lambda match: json.dumps(json.loads(match[0]), ensure_ascii=False), text).encode()
+    plain = re.compile(r"\[[^\[\]{}]*\]")
+    entry = re.compile(r"\{\s*\"type\": \"\w+\",\s*\"args\": \{[^{}]*\}\s*\}")
+    for short in (plain, entry):
+        text = short.sub(lambda match: _on_one_line(match[0]), text)
+    return text.encode()
+
+
+def _on_one_line(text: str) -> str:
+    line = json.dumps(json.loads(text), ensure_ascii=False)
+    return line if len(line) <= MAX_LINE else text
