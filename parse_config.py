@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from utils.config import OBJECTS, RUN_KEYS, apply_settings, as_json, checked, definitions, parse_args, read_json
+from utils.config import OBJECTS, RUN_KEYS, apply_settings, as_json, checked, definitions, named, parse_args, read_json
 from utils.errors import ConfigError
 
 
@@ -38,7 +38,7 @@ class ConfigParser:
         args = parse_args(command, argv)
         resume = checkpoint = None
         if args.resume:
-            from utils.checkpoint import open_checkpoint, other_source  # imports torch
+            from utils.checkpoint import open_checkpoint  # imports torch
 
             resume, checkpoint = open_checkpoint(args.resume, prefer_best=command == "test")
         if command == "train" and args.run_id and not args.config:  # a stranger's config does not say where that goes
@@ -46,48 +46,49 @@ class ConfigParser:
         config = checkpoint["config"] if checkpoint and not args.config else read_json(args.config)
         parser = cls(config, str(args.config or resume), trusted=args.config is not None, settings=args.set)
         parser.args, parser.resume, parser.checkpoint = args, resume, checkpoint
-        parser.other_data = other_source(checkpoint["config"], parser.config) if checkpoint else ""
         return parser
 
     def __getitem__(self, key: str) -> Any:
         return self.config[key]
 
     def init_obj(self, key: str, *args: Any, **overrides: Any) -> Any:
-        """The object that a key names, built with the config's arguments, `args` and `overrides`; None of null."""
-        entry = self.config[key]
+        """What "optimizer", or "arch.generator", names, built with its arguments, `args`, `overrides`; None of null."""
+        place, _, name = key.partition(".")
+        entry = named(self.config[place])[name]
         if entry is None:
             return None
-        definition = definitions(OBJECTS[key].package)[entry["type"]]
+        definition = definitions(OBJECTS[place].package)[entry["type"]]
         if not self.trusted:  # nothing is downloaded, nor written outside the run's folder
-            overrides |= {name: False for name in ("download", "cache") if name in definition.parameters[0]}
+            overrides |= {option: False for option in ("download", "cache") if option in definition.parameters[0]}
         return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
 
-    def init_optimizer(self, model: Any) -> Any:
-        """The optimizer of a model's trainable weights. Adam and AdamW are fused, two to four times as fast."""
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        entry = self.config["optimizer"]
-        decided = entry.get("args", {}).keys() & {"fused", "foreach", "capturable", "differentiable"}
-        fused = entry["type"] in ("Adam", "AdamW") and not decided and all(p.is_floating_point() for p in trainable)
-        return self.init_obj("optimizer", trainable, **{"fused": True} if fused else {})
+    def init_model(self) -> Any:
+        """The model of `arch`; of several by name, a torch.nn.ModuleDict."""
+        from torch import nn
+
+        models = {name: self.init_obj(f"arch.{name}") for name in named(self.config["arch"])}
+        return models[""] if "" in models else nn.ModuleDict(models)
 
     def test_file(self, name: str) -> Path:
         """Where test.py writes what is called `name`: beside the checkpoint, with the name of other data in it."""
         path = self.resume.parent / name
         return path.with_stem(f"{path.stem}-{self.other_data}") if self.other_data else path
 
-    def init_ftn(self, key: str, entry: Any = None, device: Any = "cpu") -> Callable:
-        """What `loss`, or one entry of a list, names: a function with its arguments filled in, or an object."""
+    def init_ftn(self, key: str, entry: Any = None, device: Any = "cpu") -> Any:
+        """What `loss`, or an entry of a list, names: a function with its arguments filled in, an object, or a dict."""
         from torch import Tensor, nn
 
         entry = entry or self.config[key]
+        if "" not in named(entry):
+            return {name: self.init_ftn(key, part, device) for name, part in named(entry).items()}
         entry = {"type": entry} if isinstance(entry, str) else entry
-        named, arguments = definitions(OBJECTS[key].package)[entry["type"]].load(), {**entry.get("args", {})}
+        code, arguments = definitions(OBJECTS[key].package)[entry["type"]].load(), {**entry.get("args", {})}
         for name in [name for name in ("weight", "pos_weight") if isinstance(arguments.get(name), list)]:
             arguments[name] = Tensor(arguments[name]).to(device)
-        if isinstance(named, type):
-            made = _call(key, named, **arguments)
+        if isinstance(code, type):
+            made = _call(key, code, **arguments)
             return made.to(device) if isinstance(made, nn.Module) else made
-        return functools.update_wrapper(functools.partial(named, **arguments), named) if arguments else named
+        return functools.update_wrapper(functools.partial(code, **arguments), code) if arguments else code
 
     def init_metrics(self) -> list[Callable]:
         return [self.init_ftn("metrics", entry) for entry in self.config["metrics"]]
@@ -105,19 +106,9 @@ class ConfigParser:
         """The model that `arch` describes with a checkpoint's trained weights, in evaluation mode, on the CPU."""
         from utils.checkpoint import load_model, trained_weights
 
-        model = self.init_obj("arch")
+        model = self.init_model()
         load_model(model, trained_weights(checkpoint))
         return model.eval()
-
-    def init_tester(self, checkpoint: dict[str, Any], device: Any, *metrics: Callable) -> Any:
-        """A trainer that only evaluates: the trained model, and what else a checkpoint holds of the trainer.
-
-        metrics: more of them than the config names.
-        """
-        model = self.trained_model(checkpoint).to(device)
-        tester = self.init_trainer(model, self.init_ftn("loss", device=device), [*self.init_metrics(), *metrics])
-        tester.load_for_test(checkpoint)
-        return tester
 
 
 def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -125,6 +116,6 @@ def _call(key: str, build: Callable, *args: Any, **kwargs: Any) -> Any:
     try:
         return build(*args, **kwargs)
     except Exception as error:  # torch's optimizers and schedulers raise anything; RuntimeError: no such tensor
-        if key in ("optimizer", "lr_scheduler") or isinstance(error, ValueError | OSError | RuntimeError | MemoryError):
+        if key.startswith(("optim", "lr_")) or isinstance(error, ValueError | OSError | RuntimeError | MemoryError):
             raise ConfigError(key, [str(error) or type(error).__name__]) from error
         raise

@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     from data_loader.build import build_test_loader
     from logger.figures import Predictions, write_predictions
     from logger.logger import setup_logging
+    from trainer.build import build_tester
     from utils.device import prepare_device
     from utils.files import write_json
     from utils.seed import seed_everything
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     # ---- the test split, and a trainer with the trained model
     data_loader = build_test_loader(config)
     predictions = Predictions()
-    trainer = config.init_tester(config.checkpoint, device, predictions)
+    trainer = build_tester(config, config.checkpoint, device, predictions)
 
     # ---- evaluate, and keep what the model says of each sample
     results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}

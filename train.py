@@ -101,6 +101,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     """The trainer, with all that the config names: the same seed gives the same one."""
     from data_loader.build import build_loaders
     from data_loader.fingerprint import DataState
+    from trainer.build import build_optimizer, build_scheduler
     from trainer.fully_sharded import place_model
     from utils.device import set_threads
     from utils.seed import seed_everything
@@ -112,12 +113,12 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
         data_loader, valid_data_loader = build_loaders(config)
 
     # ---- model, loss, metrics
-    model = place_model(config.init_obj("arch"), device, config["trainer"])
+    model = place_model(config.init_model(), device, config["trainer"])
     criterion, metrics = config.init_ftn("loss", device=device), config.init_metrics()
 
     # ---- optimizer, trainer
-    optimizer = config.init_optimizer(model)
-    lr_scheduler = config.init_obj("lr_scheduler", optimizer)
+    optimizer = build_optimizer(config, model)
+    lr_scheduler = build_scheduler(config, optimizer)
     set_threads(config["threads"], model, data_loader.batch_size)
     loaders = data_loader, valid_data_loader
     trainer = config.init_trainer(model, criterion, metrics, optimizer, *loaders, lr_scheduler)

@@ -14,6 +14,7 @@ from base import BaseDataLoader
 from benchmarks.workloads import Workload
 from logger.logger import setup_logging
 from parse_config import ConfigParser
+from trainer.build import build_optimizer, build_scheduler
 from utils.seed import seed_everything
 
 
@@ -24,8 +25,8 @@ def template(workload: Workload, device: str = "cpu") -> float:
     data_loader = make_data_loader(workload)
     model = make_model(workload, config).to(device)
     criterion, metrics = config.init_ftn("loss"), config.init_metrics()
-    optimizer = config.init_optimizer(model)
-    lr_scheduler = config.init_obj("lr_scheduler", optimizer)
+    optimizer = build_optimizer(config, model)
+    lr_scheduler = build_scheduler(config, optimizer)
     with tempfile.TemporaryDirectory() as folder, _on_a_terminal(Path(folder), config["trainer"]["verbosity"]):
         trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, None, lr_scheduler)
         start = time.perf_counter()
@@ -96,7 +97,7 @@ def all_samples(workload: Workload) -> tuple[Tensor, Tensor]:
 
 def make_model(workload: Workload, config: ConfigParser) -> nn.Module:
     """The model on the CPU."""
-    return workload.model() if workload.model else config.init_obj("arch")
+    return workload.model() if workload.model else config.init_model()
 
 
 def make_optimizer(config: ConfigParser, model: nn.Module) -> torch.optim.Optimizer:

@@ -1,13 +1,17 @@
 """The data loaders that a config names. What was learnt from the training data is given to all of them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from base import BaseDataLoader
 from data_loader.fingerprint import fingerprint
 from data_loader.sizes import fill_sizes, fill_weights
+from utils.checkpoint import differences
 from utils.config import definitions
 from utils.errors import ConfigError
+
+SOURCES = ("type", "args.path", "args.data_dir")  # of a data loader: where its samples come from
 
 
 def build_loaders(config: Any) -> tuple[BaseDataLoader, BaseDataLoader | None]:
@@ -21,6 +25,7 @@ def build_loaders(config: Any) -> tuple[BaseDataLoader, BaseDataLoader | None]:
 def build_test_loader(config: Any) -> BaseDataLoader:
     """The data to test on, every sample once: `test_data_loader`, else `data_loader` with `training=False`."""
     key = "test_data_loader" if config["test_data_loader"] else "data_loader"
+    config.other_data = _other_source(config, key)
     loader = _build(config, key, training=False, whole=config.other_data != "")
     if loader.training:
         raise ConfigError("data_loader.type", ["hand `training` on: super().__init__(..., training=training)"])
@@ -28,6 +33,13 @@ def build_test_loader(config: Any) -> BaseDataLoader:
         raise ConfigError("data_loader.type", ["it tests on the training's samples; see that it obeys `training`"])
     fill_sizes(config.config, loader)
     return loader
+
+
+def _other_source(config: Any, key: str) -> str:
+    """The name of the file or folder that a key names, if it is not that of the checkpoint's config; else ""."""
+    then = config.checkpoint["config"].get(key) if config.checkpoint else config[key]
+    changes = differences(then or {}, config[key])
+    return next((Path(str(value)).resolve().stem for place, (_, value) in changes.items() if place in SOURCES), "")
 
 
 def _build(config: Any, key: str, fitted: Mapping[str, Any] | None = None, **given: Any) -> Any:

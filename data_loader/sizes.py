@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.config import definitions
+from utils.config import definitions, named
 from utils.data import class_numbers
 from utils.errors import ConfigError
 
@@ -25,13 +25,17 @@ def fill_sizes(config: dict[str, Any], data_loader: Any) -> None:
 
     Raises ConfigError, naming the key, where the name does not say what is meant, or the data do not.
     """
-    arch = config["arch"]
-    if "'auto'" not in str(arch):
+    if "'auto'" not in str(config["arch"]):
         return
-    known, sizes = definitions("model")[arch["type"]].parameters[0], sizes_of(data_loader)
-    for name, value in arch["args"].items():
-        if value != "auto" or name not in known or "str" not in known[name].annotation:  # it may take the word itself
-            arch["args"][name] = _filled(value, name, f"arch.args.{name}", sizes)
+    sizes = sizes_of(data_loader)
+    for model, arch in named(config["arch"]).items():
+        known = definitions("model")[arch["type"]].parameters[0]
+        for name, value in arch.get("args", {}).items():
+            if (
+                value != "auto" or name not in known or "str" not in known[name].annotation
+            ):  # it may take the word itself
+                path = f"arch.{model}.args.{name}".replace("..", ".")
+                arch["args"][name] = _filled(value, name, path, sizes)
 
 
 def sizes_of(data_loader: Any) -> dict[str, int | None]:
@@ -76,13 +80,13 @@ def _filled(value: Any, name: str, path: str, sizes: dict[str, int | None]) -> A
 
 def fill_weights(config: dict[str, Any], data_loader: Any) -> None:
     """Put numbers in place of "balanced", so that a test and a resumed run have the same ones."""
-    loss = config["loss"]
-    arguments = loss.get("args", {}) if isinstance(loss, dict) else {}
-    for name in [name for name in ("weight", "pos_weight") if arguments.get(name) == "balanced"]:
-        try:
-            arguments[name] = class_weights(data_loader, name)
-        except ValueError as error:
-            raise ConfigError(f"loss.args.{name}", [str(error)]) from error
+    for loss in named(config["loss"]).values():
+        arguments = loss.get("args", {}) if isinstance(loss, dict) else {}
+        for name in [name for name in ("weight", "pos_weight") if arguments.get(name) == "balanced"]:
+            try:
+                arguments[name] = class_weights(data_loader, name)
+            except ValueError as error:
+                raise ConfigError(f"loss.args.{name}", [str(error)]) from error
 
 
 def class_weights(data_loader: Any, name: str) -> list[float]:

@@ -74,11 +74,14 @@ def offline(example: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]
 
     A loader that reads files, and a model that reads weights, say how: `offline_settings(folder)` in their tests.
     """
-    from utils.config import definitions, read_json
+    from utils.config import definitions, named, read_json
 
     config, settings = read_json(Path(example)), []
-    for key, package in (("data_loader", "data_loader"), ("arch", "model")):
-        module = definitions(package)[config[key]["type"]].path.stem
+    for package, entry in (
+        ("data_loader", config["data_loader"]),
+        *(("model", m) for m in named(config["arch"]).values()),
+    ):
+        module = definitions(package)[entry["type"]].path.stem
         tests = f"tests/{package}/test_{module}"
         make = getattr(load_script(tests), "offline_settings", None) if (PROJECT / f"{tests}.py").exists() else None
         settings += make(tmp_path_factory.mktemp(package)) if make else []

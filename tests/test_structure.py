@@ -29,7 +29,7 @@ ROOMS = {
 SCRIPTS = {
     "parse_config": {"base", "utils"},
     "train": {"parse_config", "data_loader", "logger", "tools", "trainer", "utils"},
-    "test": {"parse_config", "data_loader", "logger", "utils"},
+    "test": {"parse_config", "data_loader", "logger", "trainer", "utils"},
     "new_project": {"tools", "utils"},
 }
 # The rooms in utils, and the other rooms there that each may import. All may import utils' own files, which import no

@@ -20,6 +20,7 @@ def check(
     """The stories of train.py and test.py on one batch each, in a folder that is gone then."""
     from data_loader.build import build_test_loader
     from data_loader.report import report_data
+    from trainer.build import build_tester
     from utils.checkpoint import open_checkpoint
     from utils.parallel import from_main, largest
 
@@ -40,7 +41,7 @@ def check(
     build_trainer(config, trainer.device).resume(checkpoint)
     test_data_loader = build_test_loader(config)
     limit_to_a_batch(test_data_loader)
-    config.init_tester(checkpoint, trainer.device).evaluate(test_data_loader)
+    build_tester(config, checkpoint, trainer.device).evaluate(test_data_loader)
     test_data_loader.close()
 
 

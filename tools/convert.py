@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     weights = old["state_dict"]
     if all(name.startswith("module.") for name in weights):  # of DataParallel
         weights = {name.removeprefix("module."): weight for name, weight in weights.items()}
-    load_model(config.init_obj("arch"), weights)
+    load_model(config.init_model(), weights)
     state = {"model": weights, "optimizer": {}, "lr_scheduler": None, "config": config.config, "epoch": old["epoch"]}
     save_checkpoint(snapshot(state), args.new)
     print(f"{args.old}, epoch {old['epoch']}, written to {args.new}. Test it: python test.py -r {args.new}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from parse_config import ConfigParser
+from utils.config import named
 from utils.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     config = ConfigParser(checkpoint["config"], where=str(path), trusted=False)
     config.checkpoint = checkpoint
     seed_everything(config["seed"])
-    model = config.trained_model(checkpoint)
+    model = choose(config.trained_model(checkpoint), args.model, [*named(config["arch"])])
 
     output = args.output or path.with_suffix(chosen.suffix)
     if output.resolve() == path.resolve():
@@ -69,9 +70,19 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.export", description="Write a trained model for other programs.")
     add = parser.add_argument
     add("-r", "--resume", type=Path, required=True, metavar="PATH", help="a checkpoint, or a run's folder (its best)")
+    add("--model", metavar="NAME", help="of several models by name, the one to write (default: the first)")
     add("--format", choices=FORMATS, required=True, help="weights only, or (torch_export, onnx) model with weights")
     add("-o", "--output", type=Path, metavar="FILE", help="the file to write (default: beside the checkpoint)")
     return parser.parse_args(argv)
+
+
+def choose(model: Any, name: str | None, known: list[str]) -> "BaseModel":
+    """Of several models the one of this name, or the first. Raises UserError if there is no such."""
+    if name is not None and name not in known:
+        raise UserError(
+            f"--model {name}: {'the models are ' + ', '.join(known) if any(known) else 'there is one only'}"
+        )
+    return model[name or known[0]] if any(known) else model
 
 
 # --------------------------------------------------------------------------------------------------- the formats

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import Any
 
 from tools.meanings import argument_meanings, arguments_of, meanings, named_by
-from utils.config import OBJECTS, RANGES, REQUIRED, TOP, Definition, Parameter, trainer_keys
+from utils.config import LAYER_KEYS, OBJECTS, RANGES, REQUIRED, TOP, Definition, Parameter, trainer_keys
 
 _TYPES = {"None": "null", "int": "integer", "float": "number", "bool": "boolean", "str": "string", "Path": "string",
           "dict": "object", "Mapping": "object", "list": "array", "tuple": "array", "Sequence": "array",
           "Iterable": "array"}  # fmt: skip
+COMMENTS = {"^_": {}}
 _BOUNDS = {">=": "minimum", ">": "exclusiveMinimum", "<=": "maximum", "<": "exclusiveMaximum"}
 
 
@@ -22,6 +23,8 @@ def config_schema() -> dict[str, Any]:
     """The schema as a dict, of draft 7, which editors know best."""
     words = meanings()
     parts = {name: _entry(name) for name in OBJECTS}
+    entries = {name: parts[name] for name in ("arch", "optimizer", "loss", "lr_scheduler")}
+    parts |= {name: _one_or_several(f"#/definitions/{name}") for name in entries}
     parts["loss"] = {"anyOf": [{"enum": list(named_by("loss"))}, parts["loss"]]}
     metric = {"anyOf": [{"enum": list(named_by("metrics"))}, parts["metrics"]]}
     parts["metrics"] = {"type": "array", "items": metric}
@@ -38,14 +41,24 @@ def config_schema() -> dict[str, Any]:
     required = [name for name, key in TOP.items() if key.default is REQUIRED]
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "A config of train.py"}
     head["$comment"] = "of torch " + ".".join(version("torch").split(".")[:2])
-    return head | plain | {"properties": properties, "required": [*required, "trainer"]}
+    return head | {"definitions": entries} | plain | {"properties": properties, "required": [*required, "trainer"]}
+
+
+def _one_or_several(entry: str) -> dict[str, Any]:
+    """An entry, or several by name."""
+    is_one = {"anyOf": [{"required": ["type"]}, {"required": ["args"]}, {"maxProperties": 0}]}
+    several = {"patternProperties": COMMENTS, "additionalProperties": {"$ref": entry}}
+    return {"type": "object", "if": is_one, "then": {"$ref": entry}, "else": several}
 
 
 def _entry(key: str) -> dict[str, Any]:
     """{"type": ..., "args": {...}}, where the type decides on the args."""
     named = named_by(key)
     properties: dict[str, Any] = {"type": {"enum": list(named)}, "args": {"type": "object"}}
-    entry: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    entry: dict[str, Any] = {"type": "object", "properties": properties}
+    entry |= {"patternProperties": COMMENTS, "additionalProperties": False}
+    if key == "optimizer":
+        properties |= _object(LAYER_KEYS, meanings(), "optimizer.")["properties"]
     if key == "trainer":
         properties["type"]["default"] = "Trainer"
     else:
@@ -63,7 +76,17 @@ def _arguments(key: str, definition: Definition) -> dict[str, Any]:
     arguments = arguments_of(key, definition)
     part = _object(arguments, words | argument_meanings(definition), f"{key}.args.")
     part["additionalProperties"] = definition.parameters[1]
+    if key == "arch":
+        part["properties"] = {name: _or_auto(value) for name, value in part["properties"].items()}
     return {"properties": {"args": part}} | ({"required": ["args"]} if part["required"] else {})
+
+
+def _or_auto(part: dict[str, Any]) -> dict[str, Any]:
+    """A number may be "auto", where the data will put one: see data_loader/sizes.py."""
+    if part.get("type") == "array" and "items" in part:
+        return part | {"items": _or_auto(part["items"])}
+    described = {name: part[name] for name in ("description", "default") if name in part}
+    return described | {"anyOf": [part, {"const": "auto"}]} if part.get("type") == "integer" else part
 
 
 def _object(keys: Mapping[str, Parameter], words: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
@@ -75,7 +98,8 @@ def _object(keys: Mapping[str, Parameter], words: Mapping[str, str], prefix: str
         if key.default not in (REQUIRED, ...):
             properties[name]["default"] = key.default
     required = [name for name, key in keys.items() if key.default is REQUIRED]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    part = {"type": "object", "properties": properties, "required": required}
+    return part | {"patternProperties": COMMENTS, "additionalProperties": False}
 
 
 def _of(annotation: ast.expr) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
+from torch.optim.lr_scheduler import OneCycleLR
 
 from base import BaseDataLoader
 from utils.data import n_samples
@@ -29,7 +30,11 @@ def take_loaders(trainer: Any) -> None:
         raise ValueError("the data loader has no batch: fewer samples than batch_size, and drop_last is on")
     if trainer.valid_data_loader is None and trainer.monitor.startswith("val_"):
         raise ValueError(f"{trainer.monitor} cannot be monitored without validation data; set validation_split")
-    trainer.schedule.check_length(trainer.epochs, trainer.epochs * trainer.steps_per_epoch)
+    lr_scheduler, per = trainer.lr_scheduler, trainer.schedule.per
+    n_needed = trainer.epochs * (trainer.steps_per_epoch if per == "step" else 1)
+    if isinstance(lr_scheduler, OneCycleLR) and lr_scheduler.total_steps < n_needed:  # better now than in hours
+        raise UserError(f"lr_scheduler.args.total_steps: OneCycleLR ends after {lr_scheduler.total_steps} steps; one "
+                        f"per {per}, this training needs {n_needed}")  # fmt: skip
 
 
 def divergence(trainer: Any, epoch: int) -> UserError:

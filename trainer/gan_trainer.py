@@ -1,12 +1,11 @@
-"""Two networks that train each other: the example of several optimizers and of a `train_step` of one's own."""
+"""Two networks that train each other: the example of several models by name, and of a `train_step` of one's own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.gan import Discriminator, Generator
 from trainer.trainer import Trainer
 
 
@@ -18,53 +17,38 @@ class GanTrainer(Trainer):
     hover when training goes well, so an evaluation gives another number: `energy_distance`, see there. The writers get
     a row of generated images after each epoch.
 
-    model: the generator, which is what is tested and exported; optimizer: its own.
+    model, optimizer: those of the "generator" and of the "discriminator", by these names.
     criterion: function (scores, classes) -> 0-d tensor, such as cross entropy.
-    discriminator_sizes: units of its hidden layers.
-    discriminator_lr: learning rate of its Adam.
     options: those of Trainer but accumulate, amp, clip_grad_norm and on_nan, which this train_step does not have.
 
-    Raises ValueError for another model. Source: Goodfellow et al. 2014, Generative Adversarial Networks.
+    Raises ValueError for other models. Source: Goodfellow et al. 2014, Generative Adversarial Networks.
     """
 
-    model: Generator
+    model: nn.ModuleDict
 
-    def __init__(
-        self,
-        model: Generator,
-        *args: Any,
-        discriminator_sizes: Sequence[int] = (128,),
-        discriminator_lr: float = 2e-4,
-        **options: Any,
-    ):
-        if not isinstance(model, Generator):
-            raise ValueError(f"GanTrainer trains a Generator, not a {type(model).__name__}")
+    def __init__(self, model: nn.ModuleDict, *args: Any, **options: Any):
+        if not isinstance(model, nn.ModuleDict) or {*model} != {"generator", "discriminator"}:
+            raise ValueError("GanTrainer trains two models: let `arch` name a generator and a discriminator")
         super().__init__(model, *args, accumulate=1, amp=None, clip_grad_norm=None, on_nan="stop", **options)
-        self.discriminator = Discriminator(discriminator_sizes, model.image_shape).to(self.device)
-        self.discriminator_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), discriminator_lr, betas=(0.5, 0.999)
-        )
-        self.stateful |= {
-            "discriminator": self.discriminator,
-            "discriminator_optimizer": self.discriminator_optimizer,
-        }
 
     def train_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Update both networks once. Returns the generator's loss, and the discriminator's scores and the classes."""
+        generator: Any = self.model["generator"]
+        discriminator = self.model["discriminator"]
         real, _ = batch
-        fake = self.model(torch.randn(len(real), self.model.n_noise, device=self.device))
+        fake = generator(torch.randn(len(real), generator.n_noise, device=self.device))
         is_real = torch.arange(len(real) + len(fake), device=self.device).lt(len(real)).long()
 
-        self.discriminator_optimizer.zero_grad()
-        scores = self.discriminator(torch.cat([real, fake.detach()]))
+        self.optimizer["discriminator"].zero_grad()
+        scores = discriminator(torch.cat([real, fake.detach()]))
         discriminator_loss = self.criterion(scores, is_real)
         discriminator_loss.backward()
-        self.discriminator_optimizer.step()
+        self.optimizer["discriminator"].step()
 
-        self.optimizer.zero_grad()
-        loss = self.criterion(self.discriminator(fake), torch.ones_like(is_real[: len(fake)]))
+        self.optimizer["generator"].zero_grad()
+        loss = self.criterion(discriminator(fake), torch.ones_like(is_real[: len(fake)]))
         loss.backward()
-        self.optimizer.step()
+        self.optimizer["generator"].step()
 
         self.log("discriminator_loss", discriminator_loss)
         return loss, scores, is_real
@@ -77,11 +61,11 @@ class GanTrainer(Trainer):
     @torch.no_grad()
     def generate(self, n_images: int) -> Tensor:
         """Images, (n_images, *image_shape), that the evaluated generator makes of always the same noise."""
-        model = self.evaluated_model
-        was_training = model.training
-        noise = torch.randn(n_images, self.model.n_noise, generator=torch.Generator().manual_seed(0))
-        images = model.eval()(noise.to(self.device))
-        model.train(was_training)
+        generator: Any = self.evaluated_model.get_submodule("generator")
+        was_training = generator.training
+        noise = torch.randn(n_images, generator.n_noise, generator=torch.Generator().manual_seed(0))
+        images = generator.eval()(noise.to(self.device))
+        generator.train(was_training)
         return images
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ def write_predictions(predictions: Predictions, data_loader: Any, config: Any) -
 
     def untrained() -> nn.Module:
         seed_everything(config["seed"])
-        return config.init_obj("arch")
+        return config.init_model()
 
     batch, written = predictions.batch(), ""
     if batch is not None:

@@ -29,7 +29,7 @@ def test_options_work_on_batches_of_dicts(train, resume, read_metrics, settings)
     assert losses[0] == losses[1]
 
 
-def test_parts_of_a_batch_of_dicts_are_put_together_again():
+def test_named_a_batch_of_dicts_are_put_together_again():
     batch = torch.rand(7, 2), {"a": torch.arange(7), "b": torch.rand(7, 3)}
     model = torch.nn.Linear(2, 1)
 

@@ -62,7 +62,7 @@ def test_a_trainers_own_image_and_all_numbers_reach_every_writer_across_a_resume
     for name in ("WANDB_MODE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     settings = ["trainer.epochs=2", "trainer.save_period=1", "trainer.ema=null", 'trainer.writers=["wandb","mlflow"]']
-    settings += ["data_loader.args.n_samples=200", "arch.args.sizes=[8]", "trainer.args.discriminator_sizes=[8]"]
+    settings += ["data_loader.args.n_samples=200", "arch.generator.args.sizes=[8]", "arch.discriminator.args.sizes=[8]"]
     run_dir = train("configs/digits_gan.json", *settings, run_id="run")
     resume(run_dir / "checkpoint-epoch1.pth", "trainer.epochs=3")  # epoch 2 is made again
     expected = [2, 4, 6]  # steps: two an epoch

@@ -75,3 +75,27 @@ def test_weights_that_do_not_fit_are_refused_with_the_cause(weights, tmp_path):
     }.items():
         with pytest.raises(ValueError, match=rf"{name}.*{message}"):
             TorchvisionModel("resnet18", num_classes=3, weights=str(tmp_path / name))
+
+
+def test_a_second_stage_takes_all_weights_of_a_checkpoint_and_trains_them(tmp_path):
+    first = TorchvisionModel("resnet18", num_classes=3, weights=None)
+    parts = {"model": first.state_dict(), "optimizer": {}, "lr_scheduler": None, "config": {}}
+    torch.save(parts, tmp_path / "model_best.pth")
+    second = TorchvisionModel("resnet18", num_classes=3, weights=str(tmp_path / "model_best.pth"), frozen=False).train()
+    assert all(torch.equal(weight, first.state_dict()[name]) for name, weight in second.state_dict().items())
+    assert all(parameter.requires_grad for parameter in second.parameters())
+    assert all(module.training for module in second.modules())
+
+
+def test_random_features_that_stay_frozen_are_noticed_where_they_are_trained_on(caplog):
+    model = TorchvisionModel("resnet18", num_classes=3, weights=None)
+    model.eval()
+    assert not caplog.records
+    model.train()
+    assert "The features are random and frozen" in caplog.text
+    caplog.clear()
+    TorchvisionModel("resnet18", num_classes=3, weights=None, frozen=False).train()
+    resumed = TorchvisionModel("resnet18", num_classes=3, weights=None)
+    resumed.load_state_dict(model.state_dict())
+    resumed.train()
+    assert not caplog.records

@@ -108,9 +108,9 @@ def test_a_generator_is_exported_with_noise_for_input(train, tmp_path):
     run_dir = train("configs/digits_gan.json", "trainer.epochs=1", "trainer.tensorboard=false")
     assert run_export("-r", run_dir, "--format", "torch_export", "-o", tmp_path / "g.pt2") == 0
     config = load_checkpoint(run_dir / "checkpoint-last.pth")["config"]
-    noise = torch.randn(3, config["arch"]["args"]["n_noise"])
+    noise = torch.randn(3, config["arch"]["generator"]["args"]["n_noise"])
     images = torch.export.load(tmp_path / "g.pt2").module()(noise)
-    assert images.shape == (3, *config["arch"]["args"]["image_shape"])
+    assert images.shape == (3, *config["arch"]["generator"]["args"]["image_shape"])
 
 
 @needs("onnx", "onnxscript", "onnxruntime")

@@ -28,6 +28,7 @@ def test_the_file_is_up_to_date():
             del part["$comment"]
             for key in OF_TORCH:
                 del part["properties"][key]
+                part["definitions"].pop(key, None)
     assert written == now, "run `python -m tools.reference`"
     assert torch.__version__.startswith(config_schema()["$comment"].removeprefix("of torch "))
 
@@ -73,9 +74,37 @@ def test_what_it_refuses_the_check_refuses(setting, where):
         checked(config, "config.json")
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "_comment=why",
+        "arch.args._comment=[1]",
+        'optimizer.groups={"layers": {"lr": 0.1}}',
+        'optimizer.freeze=["layers.0"]',
+        "trainer._note=x",
+        'loss={"a": {"type": "MSELoss"}, "b": {"type": "nll_loss"}, "_c": 1}',
+    ],
+)
+def test_what_it_takes_the_check_takes(setting):
+    config = read_json(PROJECT / "config.json")
+    apply_settings(config, [setting])
+    assert faults(config) == []
+    assert "_" not in str(checked(config, "config.json").get("_comment"))
+
+
+def test_several_by_name_are_checked_each():
+    config = read_json(PROJECT / "configs/digits_gan.json")
+    config["arch"]["generator"]["args"]["sizs"] = 1
+    assert faults(config) == ["$.arch.generator.args"]
+
+
 def test_a_name_is_explained():
     properties = config_schema()["properties"]
     assert properties["trainer"]["properties"]["ema"]["description"].startswith("validate and test a moving average")
-    [mlp] = [part["then"] for part in properties["arch"]["allOf"] if part["if"]["properties"]["type"]["const"] == "MLP"]
+    [mlp] = [
+        part["then"]
+        for part in config_schema()["definitions"]["arch"]["allOf"]
+        if part["if"]["properties"]["type"]["const"] == "MLP"
+    ]
     assert mlp["properties"]["args"]["required"] == ["sizes"]
     assert mlp["properties"]["args"]["properties"]["dropout"]["default"] == 0.0

@@ -12,6 +12,7 @@ from parse_config import ConfigParser
 from tests.trainer.test_trainer import stop_after
 from tools.verify import find_difference
 from trainer.gan_trainer import GanTrainer, energy_distance
+from trainer.several import Optimizers
 from utils.checkpoint import load_checkpoint
 from utils.config import read_json
 from utils.errors import ConfigError, TrainingInterrupted
@@ -23,9 +24,9 @@ def make(kind=GanTrainer, n_samples=40, **options):
     torch.manual_seed(0)
     images = torch.rand(n_samples, *SHAPE)
     loader = BaseDataLoader(InMemoryDataset(images, torch.zeros(n_samples)), 8, validation_split=0.2)
-    model = Generator(4, [16], SHAPE)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    options = {"discriminator_sizes": [16], "epochs": 3, "tensorboard": False} | options
+    model = nn.ModuleDict({"generator": Generator(4, [16], SHAPE), "discriminator": Discriminator([16], SHAPE)})
+    optimizer = Optimizers({name: torch.optim.Adam(part.parameters(), 1e-3) for name, part in model.items()})
+    options = {"epochs": 3, "tensorboard": False} | options
     return kind(model, cross_entropy, [accuracy], optimizer, loader, loader.split_validation(), **options)
 
 
@@ -49,7 +50,8 @@ def test_a_stopped_run_goes_on_bit_by_bit(step, options, tmp_path, read_metrics)
 
     first, second = (load_checkpoint(tmp_path / name / "checkpoint-last.pth") for name in ("straight", "stopped"))
     assert find_difference(first, second) is None
-    assert next(iter(first["discriminator_optimizer"]["state"].values()))["step"] == 12  # four batches, three epochs
+    assert len(first["optimizer"]["state"]) == 5 + 4  # weights and biases of the two
+    assert all(state["step"] == 12 for state in first["optimizer"]["state"].values())  # four batches, three epochs
     logs = [[record | {"seconds": 0} for record in read_metrics(tmp_path / name)] for name in ("straight", "stopped")]
     assert logs[0] == logs[1]
     assert {"loss", "discriminator_loss", "accuracy", "val_energy_distance"} <= logs[0][0].keys()
@@ -62,16 +64,15 @@ def test_a_step_is_that_of_the_textbook():
     trainer.train_step(batch)
 
     torch.manual_seed(1)
-    generator, discriminator = by_hand.model, by_hand.discriminator
+    generator, discriminator = by_hand.model["generator"], by_hand.model["discriminator"]
     real, fake = batch[0], generator(torch.randn(8, 4))
     scores = discriminator(torch.cat([real, fake.detach()]))
     chance_real = scores.softmax(dim=1)[:, 1]
     (-(chance_real[:8].log().sum() + (1 - chance_real[8:]).log().sum()) / 16).backward()
-    by_hand.discriminator_optimizer.step()
+    by_hand.optimizer["discriminator"].step()
     (-discriminator(fake).softmax(dim=1)[:, 1].log().mean()).backward()
-    by_hand.optimizer.step()
-    for ours, theirs in ((trainer.model, generator), (trainer.discriminator, discriminator)):
-        torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()))
+    by_hand.optimizer["generator"].step()
+    torch.testing.assert_close(dict(trainer.model.named_parameters()), dict(by_hand.model.named_parameters()))
 
 
 def test_the_energy_distance_is_0_for_the_same_distribution_and_grows_with_the_distance():
@@ -95,7 +96,7 @@ def test_evaluation_draws_nothing_and_repeats():
 
 
 def test_what_it_cannot_do_is_refused():
-    with pytest.raises(ValueError, match="trains a Generator, not a Linear"):
+    with pytest.raises(ValueError, match="let `arch` name a generator and a discriminator"):
         GanTrainer(nn.Linear(1, 1), cross_entropy)
     config = read_json(Path("configs/digits_gan.json"))
     config["trainer"] |= {"amp": "bf16", "accumulate": 2}

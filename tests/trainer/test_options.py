@@ -15,6 +15,7 @@ from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from data_loader.build import build_test_loader
 from parse_config import ConfigParser
 from trainer import Trainer
+from trainer.build import build_optimizer
 from utils.checkpoint import load_checkpoint, trained_weights
 from utils.config import read_json
 from utils.device import set_threads
@@ -137,7 +138,7 @@ def test_the_scale_of_fp16_goes_on_after_a_resume(tmp_path):
 
 
 def test_a_half_precision_output_is_readable_for_a_metric_of_the_whole_epoch():
-    from model.metric import r2_score
+    from model.sklearn_metric import r2_score
 
     trainer = make(amp="bf16", dtype=torch.float32)
     trainer.metrics = [r2_score]
@@ -534,7 +535,7 @@ def optimizer_of(*, amp=None, arch=None, **entry):
     config["optimizer"] = entry
     config["trainer"]["amp"] = amp
     parser = ConfigParser(config)
-    return parser.init_optimizer(arch or nn.Linear(2, 2))
+    return build_optimizer(parser, arch or nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
@@ -601,7 +602,7 @@ def test_a_number_of_parts_that_is_given_on_resume_wins(tmp_path):
     assert resumed.part_size == 5  # half a batch of 10
 
 
-def test_parts_of_other_batches_are_found_anew(tmp_path):
+def test_named_other_batches_are_found_anew(tmp_path):
     make(batch_size=10, accumulate=2, config={"data_loader": {"args": {"batch_size": 10}}}).train(tmp_path)
     resumed = make(batch_size=4, accumulate=2, epochs=3, config={"data_loader": {"args": {"batch_size": 4}}})
     resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))

@@ -198,7 +198,7 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_same_run(tmp_path, read_me
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
-def test_a_signal_between_two_parts_of_a_batch_stops_after_the_whole_step(tmp_path, read_metrics):
+def test_a_signal_between_two_named_a_batch_stops_after_the_whole_step(tmp_path, read_metrics):
     class StoppedInside(Trainer):
         n_parts_done = 0
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from utils.config import OBJECTS, definitions
+from utils.config import OBJECTS, definitions, named
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
 CORE_OF_ROOMS = ("__init__.py", "build.py", "data_parallel.py", "faults.py", "fingerprint.py", "fully_sharded.py",
-                 "loss.py", "metric.py", "report.py", "sizes.py", "sklearn_metric.py", "trainer.py")  # fmt: skip
+                 "loss.py", "metric.py", "report.py", "several.py", "sizes.py", "sklearn_metric.py",
+                 "trainer.py")  # fmt: skip
 # Of the tests, those of promises: they stay true whatever the owner adds. Those of the template's style and pages, and
 # those that meet all of its examples, stay at home.
 CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config.py", "config.schema.json",
@@ -42,8 +43,10 @@ def files_below(path: Path) -> list[Path]:
 
 def example_files(config: dict[str, Any]) -> set[Path]:
     """The code that a checked config names, the tests that mirror it, and the project's own data that it names."""
-    named = {definitions(OBJECTS[key].package)[config[key]["type"]].path for key in ("arch", "data_loader", "trainer")}
-    return needed_by(named) | data_files(config)
+    entries = [("arch", model) for model in named(config["arch"]).values()]
+    entries += [(key, config[key]) for key in ("data_loader", "trainer")]
+    paths = {definitions(OBJECTS[key].package)[entry["type"]].path for key, entry in entries}
+    return needed_by(paths) | data_files(config)
 
 
 def needed_by(paths: Iterable[Path]) -> set[Path]:

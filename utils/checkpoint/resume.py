@@ -1,14 +1,12 @@
 """Who wins when a run is resumed with a changed config: the person who changed it (rules: docs/reliability.md)."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 State = dict[str, Any]
 FIXED = ("name", "trainer.save_dir")
 SCHEDULE = ("lr_scheduler", "trainer.schedule_per", "optimizer")
 NEW_RATE = {"lr_scheduler", "lr_scheduler.type", "optimizer.args.lr"}
-SOURCES = ("type", "args.path", "args.data_dir")  # of a data loader: where its samples come from
 FREE = ("lr", "weight_decay", "betas", "eps", "fused", "foreach", "maximize")
 EPOCH = ("seed", "data_loader", "loss", "metrics")
 HARMLESS = {"num_workers", "data_dir", "download"}
@@ -26,13 +24,6 @@ def differences(then: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any
     for key in then | now:
         found |= differences(then.get(key), now.get(key), f"{path}.{key}".lstrip("."))
     return found
-
-
-def other_source(then: State, now: State) -> str:
-    """The name of the file or folder that `now` tests on, if `then` does not; else ""."""
-    key = "test_data_loader" if now["test_data_loader"] else "data_loader"
-    changes = differences(then.get(key) or {}, now[key])
-    return next((Path(str(value)).resolve().stem for place, (_, value) in changes.items() if place in SOURCES), "")
 
 
 def changes_schedule(then: State, now: State) -> bool:

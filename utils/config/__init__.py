@@ -3,9 +3,9 @@
 from utils.config.catalog import REQUIRED, Definition, Parameter, definitions
 from utils.config.check import accepts, check_options, checked
 from utils.config.command_line import make_parser, parse_args
-from utils.config.keys import NOT_FROM_JSON, OBJECTS, RANGES, RUN_KEYS, TOP, trainer_keys
+from utils.config.keys import LAYER_KEYS, NOT_FROM_JSON, OBJECTS, RANGES, RUN_KEYS, TOP, named, trainer_keys
 from utils.config.text import apply_settings, as_json, parse_json, read_json
 
-__all__ = ["NOT_FROM_JSON", "OBJECTS", "RANGES", "REQUIRED", "RUN_KEYS", "TOP", "Definition", "Parameter", "accepts",
-           "apply_settings", "as_json", "check_options", "checked", "definitions", "make_parser", "parse_args",
-           "parse_json", "read_json", "trainer_keys"]  # fmt: skip
+__all__ = ["LAYER_KEYS", "NOT_FROM_JSON", "OBJECTS", "RANGES", "REQUIRED", "RUN_KEYS", "TOP", "Definition", "Parameter",
+           "accepts", "apply_settings", "as_json", "check_options", "checked", "definitions", "make_parser", "named",
+           "parse_args", "parse_json", "read_json", "trainer_keys"]  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from utils.config.catalog import REQUIRED, Parameter, definitions
-from utils.config.keys import ENTRY_KEYS, GIVEN_TO_LOADER, NOT_FROM_JSON, OBJECTS, RANGES, TOP, trainer_keys
+from utils.config.keys import ENTRY_KEYS, LAYER_KEYS, NOT_FROM_JSON, OBJECTS, RANGES, TOP, named, trainer_keys
 from utils.config.text import as_json
 from utils.errors import ConfigError, did_you_mean, escape
 
@@ -41,11 +41,14 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
 
     faults = _check_keys("", config, TOP) + _check_keys("trainer.", trainer, options, f"option of {name}")
     metrics = config["metrics"] if isinstance(config["metrics"], list) else []
-    entries = {path: config.get(path) for path in OBJECTS if path != "metrics"}
+    entries = {key: config.get(key) for key in OBJECTS if key != "metrics"}
+    for key in ("arch", "optimizer", "loss", "lr_scheduler"):
+        entries |= {f"{key}.{name}": part for name, part in named(entries.pop(key)).items()}
     entries |= {f"metrics.{i}": metric for i, metric in enumerate(metrics)}
     entries["trainer"] = {key: trainer[key] for key in ENTRY_KEYS}  # its other keys are options
     for path, entry in entries.items():
-        faults += _check_entry(path, entry, OBJECTS[path.partition(".")[0]])
+        faults += _check_entry(path.rstrip("."), entry, OBJECTS[path.partition(".")[0]])
+    faults += _check_names(config, trainer["type"])
     data = config.get("data_loader")
     arguments = data.get("args") if isinstance(data, dict) else None
     if config["valid_data_loader"] and isinstance(arguments, dict) and arguments.get("validation_split"):
@@ -76,6 +79,7 @@ def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Paramete
     for name in [name for name in place if name not in known]:
         is_option = not prefix and name in trainer_keys()
         hint = f", did you mean 'trainer.{name}'?" if is_option else did_you_mean(name, known)
+        hint = hint or (", one of your own goes into trainer.args" if prefix in ("", "trainer.") else "")
         faults.append(f"{prefix}{escape(name[:60])}: unknown {what}{hint}; known are {', '.join(known) or 'none'}")
     for name, key in known.items():
         path, value = prefix + name, place.get(name)
@@ -87,12 +91,26 @@ def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Paramete
     return faults
 
 
+def _check_names(config: dict[str, Any], trainer: Any) -> list[str]:
+    """Several models have an optimizer each, by the same names, and a trainer that knows what to do with them."""
+    models = named(config.get("arch")).keys()
+    faults = [f"arch.{escape(name)}: no name; say letters, digits, _" for name in models if re.search(r"\W", name)]
+    for key in [key for key in ("optimizer", "lr_scheduler") if config.get(key) is not None]:
+        names = named(config[key]).keys()
+        if names != models and (key == "optimizer" or names - models):
+            told = [escape(", ".join(sorted(found))) or "a single one" for found in (names, models)]
+            faults.append(f"{key}: it is for {told[0]}; arch has {told[1]}")
+    if "" not in models and trainer == "Trainer":
+        faults.append("trainer.type: several models need a trainer of your own, a Trainer with another train_step")
+    return faults
+
+
 def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     """{"type": ..., "args": {...}}, or a plain name: is there such code, and does it accept these arguments?"""
     entry = {"type": entry} if isinstance(entry, str) else entry
     if not isinstance(entry, dict):  # null, or a fault by now
         return []
-    faults = _check_keys(f"{path}.", entry, ENTRY_KEYS)
+    faults = _check_keys(f"{path}.", entry, ENTRY_KEYS | (LAYER_KEYS if path.startswith("optimizer") else {}))
     if faults:
         return faults
 
@@ -100,6 +118,8 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     known = {n: found for n, found in definitions(package).items() if found.is_a(kind) and n not in NOT_FROM_JSON}
     if name not in known:
         what = f"is no {kind} that a config can name{did_you_mean(name, known)}"
+        if name in definitions(package) and kind.startswith("Base"):
+            what = f"must be a subclass of base.{kind}"
         return [f"{path}.type: {_show(name)} {what}; {package.replace(' ', ', ')} has {', '.join(known)}"]
     if other := known[name].also_in:
         return [f"{path}.type: {name} stands in {other.path.name} and in {known[name].path.name}; rename one"]
@@ -108,14 +128,17 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     inherited = definitions("base")["BaseDataLoader"].parameters[0]["training"]
     if path.endswith("data_loader") and parameters.get("training", inherited) is inherited:
         return [f"{path}.type: {name} must take `training` (False: the test split) and hand it on"]
-    given = {*GIVEN_TO_LOADER, *known[name].given(expected)}  # by the code
+    given = {"training", "fitted", "whole", *known[name].given(expected)}  # by the code
     if path == "trainer":
         given |= definitions(path)["Trainer"].parameters[0].keys()  # they are options
     accepted = {key: parameter for key, parameter in parameters.items() if key not in given}
     arguments = {key: value for key, value in entry.get("args", {}).items() if key in accepted or not is_open}
-    if path == "arch":  # where "auto" stands, the data will put a number
+    if path.startswith("arch"):  # where "auto" stands, the data will put a number
         arguments = {key: _with_numbers(value, accepted.get(key)) for key, value in arguments.items()}
-    return _check_keys(f"{path}.args.", arguments, accepted, f"argument of {name}")
+    for layer, options in entry.get("groups", {}).items():
+        options = options if isinstance(options, dict) else {_show(options): None}
+        faults += _check_keys(f"{path}.groups.{escape(layer)}.", options, accepted, f"option of {name}")
+    return faults + _check_keys(f"{path}.args.", arguments, accepted, f"argument of {name}")
 
 
 def _with_numbers(value: Any, parameter: Parameter | None) -> Any:

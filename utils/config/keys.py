@@ -1,5 +1,7 @@
 """What a config may hold: every key, what it accepts, and its default. The trainer's own options stand in its code."""
 
+from typing import Any
+
 from utils.config.catalog import REQUIRED, Parameter, definitions
 
 ENTRY = """Annotated[dict, '{"type": ..., "args": {...}}']"""
@@ -30,7 +32,7 @@ TOP: dict[str, Parameter] = {
     **OBJECTS,
 }
 ENTRY_KEYS = {"type": Parameter("Annotated[str, 'a name']"), "args": Parameter("dict", {})}
-GIVEN_TO_LOADER = ("training", "fitted", "whole")  # by parse_config.py
+LAYER_KEYS = {"groups": Parameter("dict", {}), "freeze": Parameter("list[str]", [])}  # of an optimizer
 # Of the section `trainer`, what train.py reads itself; the other keys are options of the trainer.
 RUN_KEYS = {
     "type": Parameter("Any", "Trainer"),  # these two are checked like those of any entry
@@ -58,6 +60,12 @@ RANGES = {
 NOT_FROM_JSON = ("LBFGS", "SparseAdam", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "CTCLoss",
                  "CosineEmbeddingLoss", "GaussianNLLLoss", "MarginRankingLoss", "NLLLoss2d", "TripletMarginLoss",
                  "TripletMarginWithDistanceLoss")  # fmt: skip
+
+
+def named(entry: Any) -> dict[str, Any]:
+    """By name, the entries of one that holds several, {"generator": {"type": ...}, ...}; else {"": entry}."""
+    parts = entry if isinstance(entry, dict) and not {"type", "args"} & entry.keys() else {}
+    return parts if any(isinstance(part, dict) and "type" in part for part in parts.values()) else {"": entry}
 
 
 def trainer_keys(trainer: str = "Trainer") -> dict[str, Parameter]:

@@ -26,6 +26,7 @@ def parse_json(text: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = [(key, value) for key, value in pairs if not key.startswith("_")]  # such as "_comment", for readers
     for key, count in Counter(key for key, _ in pairs).items():
         if count > 1:
             raise ValueError(f"the key {key[:60]!r} stands twice in one object")

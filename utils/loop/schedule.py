@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from utils.errors import UserError
 
@@ -55,13 +55,6 @@ class Schedule:
         """Bring a fresh schedule to where it is after so many epochs and steps, unless it depends on their metrics."""
         for _ in range(0 if self.is_plateau else n_steps if self.per == "step" else n_epochs):
             self._step()
-
-    def check_length(self, n_epochs: int, n_steps: int) -> None:
-        """Raise UserError for a schedule that ends before so many epochs, or steps: better now than in hours."""
-        n_needed = n_steps if self.per == "step" else n_epochs
-        if isinstance(self.lr_scheduler, OneCycleLR) and self.lr_scheduler.total_steps < n_needed:
-            raise UserError(f"lr_scheduler.args.total_steps: OneCycleLR ends after {self.lr_scheduler.total_steps} "
-                            f"steps; one per {self.per}, this training needs {n_needed}")  # fmt: skip
 
     def _step(self, *metric: float) -> None:
         if self.lr_scheduler is None:

@@ -47,7 +47,7 @@ def test_what_is_no_tensor_with_one_entry_per_sample_is_in_every_part():
 
 
 @given(n=st.integers(1, 40), part_size=st.integers(1, 50))
-def test_the_parts_of_a_batch_make_it_again(n, part_size):
+def test_the_named_a_batch_make_it_again(n, part_size):
     batch = {"heads": (torch.arange(n), torch.rand(n, 2)), "loss": torch.ones(())}
     parts, shares = zip(*split_batch(batch, part_size), strict=True)
     assert len(parts) == -(-n // part_size) and sum(shares) == pytest.approx(1)

@@ -60,13 +60,6 @@ def test_a_plateau_that_does_not_fit_is_refused(per, monitor):
         Run(SCHEDULERS.ReduceLROnPlateau, per, monitor=monitor)
 
 
-def test_a_one_cycle_that_would_end_too_early_is_refused_at_once():
-    run = Run(lambda optimizer: SCHEDULERS.OneCycleLR(optimizer, 0.1, total_steps=10, cycle_momentum=False))
-    run.schedule.check_length(n_epochs=99, n_steps=10)
-    with pytest.raises(UserError, match="OneCycleLR ends after 10 steps; one per step, this training needs 11"):
-        run.schedule.check_length(n_epochs=1, n_steps=11)
-
-
 def test_a_damaged_state_of_a_schedule_is_one_line():
     run = Run(lambda optimizer: SCHEDULERS.CosineAnnealingWarmRestarts(optimizer, T_0=2))
     run.schedule.lr_scheduler.T_i = 0
