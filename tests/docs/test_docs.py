@@ -144,7 +144,11 @@ RUN_SCRIPTS = """
 import json, runpy, sys
 for sys.argv in json.loads(sys.argv[1]):  # in one process, so that torch is imported once
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        if sys.argv[0] == "-m":
+            _, module, *sys.argv[1:] = sys.argv
+            runpy.run_module(module, run_name="__main__")
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:
         if end.code:
             sys.exit(f"{sys.argv}: exit code {end.code}")
@@ -199,6 +203,15 @@ def test_a_few_samples_are_learned_by_heart(project):
     run_commands(project, "when_training_fails.md")
     *_, last = (project / "saved" / "Digits_MLP" / "few" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(last)["accuracy"] == 1
+
+
+def test_the_commands_of_the_page_on_looking_work(project):
+    run_commands(project, "looking.md")
+    runs = project / "saved" / "Digits_MLP"
+    for page in (runs / "data.html", runs / "first" / "report.html", project / "both.html"):
+        assert page.read_text(encoding="utf-8").endswith("</html>\n")
+    assert "arch.args.sizes" in (project / "both.html").read_text(encoding="utf-8")
+    assert (runs / "first" / "predictions.csv").exists() and (runs / "first" / "figures" / "curves.png").exists()
 
 
 def test_the_commands_of_the_page_on_tables_work(project):
