@@ -199,6 +199,17 @@ def test_the_commands_of_the_page_on_options_work_and_name_every_option(project)
     assert all(f"**`{name}" in text for name in names)
 
 
+@pytest.mark.crash  # half a minute; tests/utils/parallel starts processes in less
+def test_the_commands_of_the_page_on_many_gpus_work(project):
+    """torchrun as a module, so that it is this Python's."""
+    text = (PROJECT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    [(_, block)] = blocks(text, "bash")
+    for line in block.splitlines():
+        command = shlex.split(line.replace("torchrun", "python -m torch.distributed.run"))
+        subprocess.run([sys.executable, *command[1:]], cwd=project, check=True, capture_output=True)
+    assert (project / "saved" / "Digits_MLP" / "shared" / "test_metrics.json").exists()
+
+
 def test_a_few_samples_are_learned_by_heart(project):
     run_commands(project, "when_training_fails.md")
     *_, last = (project / "saved" / "Digits_MLP" / "few" / "metrics.jsonl").read_text().splitlines()
