@@ -168,11 +168,16 @@ def run_commands(project, page):
     """Run a page's commands in order; returns them and what they print."""
     text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
     commands = [shlex.split(line) for _, block in blocks(text, "bash") for line in block.splitlines()]
+    return commands, run_in_one_process(project, commands)
+
+
+def run_in_one_process(project, commands):
+    """Run commands in a project's folder; returns what they print."""
     assert commands and all(command[0] == "python" for command in commands)
     done = subprocess.run([sys.executable, "-c", RUN_SCRIPTS, json.dumps([command[1:] for command in commands])],
                           cwd=project, capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return commands, done.stdout
+    return done.stdout
 
 
 def test_the_files_and_commands_of_the_page_on_the_template_work(project):
@@ -232,6 +237,19 @@ def test_the_commands_of_the_page_on_tables_work(project):
     run_commands(project, "examples/csv.md")
     run_dir = project / "saved" / "Csv_Classification" / "first"
     assert json.loads((run_dir / "test_metrics-other.json").read_text())["n_samples"] == 7
+
+
+def test_from_a_file_to_a_prediction(project):
+    """The commands of that page: the first one in the template, the others in the project that it made."""
+    text = (PROJECT / "docs" / "your_data.md").read_text(encoding="utf-8")
+    begin, *others = [shlex.split(line) for _, block in blocks(text, "bash") for line in block.splitlines()]
+    printed = run_in_one_process(project, [begin])
+    assert "Task: classification" in printed
+    mine = project.parent / "mine"
+    shutil.copytree(project / "configs", mine / "configs", dirs_exist_ok=True)  # the table, which may lie anywhere
+    printed = run_in_one_process(mine, others)
+    assert json.loads((mine / "saved/passengers/first/test_metrics.json").read_text())["accuracy"] > 0.7
+    assert "probability" in printed and "1000" in printed
 
 
 def test_the_messages_that_are_explained_are_those_of_the_code():
