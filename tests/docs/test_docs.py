@@ -164,9 +164,9 @@ def project(tmp_path_factory):
     return project
 
 
-def run_commands(project, page):
-    """Run a page's commands in order; returns them and what they print."""
-    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+def run_commands(project, page, replaced=("", "")):
+    """Run a page's commands in order, with one text replaced by another; returns them and what they print."""
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8").replace(*replaced)
     commands = [shlex.split(line) for _, block in blocks(text, "bash") for line in block.splitlines()]
     return commands, run_in_one_process(project, commands)
 
@@ -213,6 +213,22 @@ def test_the_commands_of_the_page_on_many_gpus_work(project):
         command = shlex.split(line.replace("torchrun", "python -m torch.distributed.run"))
         subprocess.run([sys.executable, *command[1:]], cwd=project, check=True, capture_output=True)
     assert (project / "saved" / "Digits_MLP" / "shared" / "test_metrics.json").exists()
+
+
+@pytest.mark.crash  # two dozen runs in processes of their own; tests/tools has them one by one
+def test_the_page_on_a_search_ends_with_a_number(project):
+    """There are many runs: they are short, of a small model."""
+    quick = "trainer.epochs=1 trainer.tensorboard=false arch.args.sizes=[64,8,10] data_loader.args.batch_size=128"
+    text = (PROJECT / "docs" / "search.md").read_text(encoding="utf-8")
+    for name, (_, space) in zip(("rate.json", "space.json"), blocks(text, "json"), strict=True):
+        assert f"`{name}`" in text
+        (project / name).write_text(space, encoding="utf-8")
+    commands, printed = run_commands(project, "search.md", ("trainer.epochs=5", quick))
+    assert len(commands) == 7
+    saved = project / "saved" / "Digits_MLP"
+    assert [len(list((saved / name).glob("trial-*"))) for name in ("rate", "search")] == [5, 8]
+    assert re.search(r"val_loss of \S+ is higher by .* of 5 pairs.*\n.*val_accuracy of", printed, re.DOTALL)
+    assert json.loads((saved / "after" / "seed-1000" / "test_metrics.json").read_text())["n_samples"] == 360
 
 
 def test_a_few_samples_are_learned_by_heart(project):

@@ -19,7 +19,7 @@ CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config
         "requirements.txt", "requirements-dev.txt", "requirements-tune.txt", "pyproject.toml", "Makefile", ".gitignore",
         "saved/.gitkeep", "tests/conftest.py", "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py",
         "tests/test_bad_input.py", "tests/test_safety.py", "tests/trainer/test_trainer.py")  # fmt: skip
-CORE_PAGES = ("06_the_template.md", "07_data_options.md", "08_training_options.md", "reference.md")
+CORE_PAGES = ("06_the_template.md", "07_data_options.md", "08_training_options.md", "search.md", "reference.md")
 TESTED_EXAMPLE = "tests/example.json"  # in a copy, the example as it was: config.json is its owner's
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 AT_HOME = ("tools/new_project", "tools/make_table.py")  # they make copies, and the examples' table
