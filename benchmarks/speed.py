@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
-from benchmarks import commands, data, frameworks
+from benchmarks import commands, data, files, frameworks
 from benchmarks.loops import by_hand, template
 from benchmarks.measure import HEADER, Contestants, Row, in_own_processes, in_turns
 from benchmarks.workloads import BOOKKEEPING, CALIFORNIA, MNIST, MNIST_IMAGES, QUADRATIC, RESNET, TRAINING, Workload
@@ -49,6 +50,12 @@ def data_alone(quick: bool) -> Iterator[Comparison]:
     yield "batch-100x8", unit, data.reading(int(100_000 * share), 8, 100, shuffle=True)
     yield "batch-1000x1", unit, data.reading(1000, 1, 1000, shuffle=False, n_passes=int(1000 * share))
     yield "augmentation", "microseconds per image", data.augmenting(int(2560 * share))
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, TORCH_HOME=name):  # decoded images go there
+        folder = Path(name)
+        yield "csv-first-batch", "microseconds per row", files.table(folder, int(1_000_000 * share))
+        files.write_images(folder / "images", int(2000 * share))
+        yield "images-start", "microseconds per file", files.images_start(folder / "images")
+        yield "images-epoch", "microseconds per image", files.images_epoch(folder / "images")
 
 
 def against_frameworks(quick: bool) -> Iterator[Comparison]:

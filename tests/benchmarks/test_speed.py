@@ -19,7 +19,15 @@ from utils.config import apply_settings
 
 ROWS = {
     "ours": ["mnist-mlp", "california-mlp", "quadratic", "quadratic-best", "lenet", "bookkeeping"],
-    "data": ["batch-32x784", "batch-100x8", "batch-1000x1", "augmentation"],
+    "data": [
+        "batch-32x784",
+        "batch-100x8",
+        "batch-1000x1",
+        "augmentation",
+        "csv-first-batch",
+        "images-start",
+        "images-epoch",
+    ],
     "frameworks": ["mnist-mlp-images", "mnist-mlp", "california-mlp", "quadratic"],
 }
 
