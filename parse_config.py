@@ -60,7 +60,7 @@ class ConfigParser:
         definition = definitions(OBJECTS[place].package)[entry["type"]]
         if not self.trusted:  # nothing is downloaded, nor written outside the run's folder
             overrides |= {option: False for option in ("download", "cache") if option in definition.parameters[0]}
-        return _call(key, definition.load(), *args, **entry.get("args", {}) | overrides)
+        return _call(key.rstrip("."), definition.load(), *args, **entry.get("args", {}) | overrides)
 
     def init_model(self) -> Any:
         """The model of `arch`; of several by name, a torch.nn.ModuleDict."""

@@ -65,6 +65,7 @@ class ImageFolderDataLoader(BaseDataLoader):
         if eval_transforms is None:
             _warn_of_random(transforms)
             eval_transforms = transforms
+        steps, eval_steps = make_steps(transforms, "transforms"), make_steps(eval_transforms, "eval_transforms")
 
         # ---- the images of the three parts
         root = Path(data_dir)
@@ -90,7 +91,6 @@ class ImageFolderDataLoader(BaseDataLoader):
             files, target = [files[row] for row in rows.tolist()], target[rows]
 
         # ---- what is done to them: first what needs to be done only once, last what can be done to a whole batch
-        steps, eval_steps = make_steps(transforms, "transforms"), make_steps(eval_transforms, "eval_transforms")
         n, n_last = n_fixed(transforms, eval_transforms), n_for_batches(transforms, eval_transforms)
         images = Images([file.path for file in files], steps[:n])
         dataset = ImageDataset(images, target, steps[n : len(steps) - n_last])

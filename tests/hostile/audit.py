@@ -189,6 +189,10 @@ def main(folder: Path) -> None:
     import PIL.Image
     import sklearn.datasets  # noqa: F401
     import torchvision.datasets  # noqa: F401
+    from matplotlib.figure import Figure
+
+    import data_loader.csv_file
+    import data_loader.image_folder  # noqa: F401  making their dataclasses runs code
 
     PIL.Image.init()
     auditor = Auditor()
@@ -203,6 +207,7 @@ def main(folder: Path) -> None:
 
     for main in commands.values():
         attempt(main)
+    Figure.savefig = lambda self, file, **options: file.write(b"drawn")  # a second per test; all else of it is done
     auditor.known_packages |= {name.partition(".")[0] for name in sys.modules}
     sys.addaudithook(auditor)
     payloads = {"honest": Payload(lambda run_dir, checkpoint: None, None, None), **PAYLOADS}

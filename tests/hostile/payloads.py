@@ -132,7 +132,7 @@ CONFIG = {
     "a model of 2^80 weights": ("arch.args.sizes", [64, 2**40, 2**40, 10], "allocate"),
     "a layer below zero": ("arch.args.sizes", [64, -5, 10], "sizes"),
     "the code's own argument": ("optimizer.args.params", [], "params: unknown argument"),
-    "a private argument": ("arch.args.__class__", "x", "__class__: unknown argument"),
+    "a private argument": ("arch.args.__class__", "x", None),  # a key with "_" is a comment
     "self": ("arch.args.self", "x", "self: unknown argument"),
     "the trainer's own argument": ("trainer.args", {"config": {}}, "config: unknown argument"),
     "betas of another kind": ("optimizer.args.betas", [[], {}], "optimizer.args.betas"),

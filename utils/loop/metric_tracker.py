@@ -176,5 +176,5 @@ def _mean(means: list[tuple[int, Any]]) -> float:
 def _numbers(means: list[tuple[int, Any]]) -> list[float]:
     """The means as numbers; from a GPU, all of them at once."""
     tensors = [mean for _, mean in means if isinstance(mean, Tensor)]
-    numbers = iter(torch.stack(tensors).flatten().tolist() if tensors else [])
+    numbers = iter(torch.stack(tensors).reshape(len(tensors)).tolist() if tensors else [])
     return [next(numbers) if isinstance(mean, Tensor) else mean for _, mean in means]
