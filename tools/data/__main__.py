@@ -58,7 +58,7 @@ def data_page(config: ConfigParser) -> str:
     classes = [str(name) for name in loader.classes]
     arguments = config["data_loader"].get("args", {})
     path = Path(str(arguments.get("path", "")))
-    files = [sample[0] for sample in getattr(loader.samples, "samples", ())[:MAX_FILES]]
+    files = getattr(getattr(loader.samples, "images", None), "paths", [])[:MAX_FILES]
     content = [
         sections.check_list(checks(parts, classes), [*faults, *unread]),
         sections.parts_table(parts),
