@@ -17,7 +17,7 @@ def place_model(model: nn.Module, device: torch.device, options: dict[str, Any])
     A forward or a backward pass puts one block together at a time: each entry of a ModuleList or Sequential, and what
     is left. options: those of the trainer. Raises UserError for those that cannot be, and in a single process.
     """
-    if options["parallel"] == "ddp":
+    if options.get("parallel", "ddp") == "ddp":  # a trainer of one's own may not know it
         return model.to(device)
     if unfit := [name for name, off in UNFIT.items() if options.get(name, off) != off]:
         raise UserError(f"trainer.parallel: fsdp cannot be with trainer.{unfit[0]}")

@@ -27,3 +27,7 @@ def test_a_block_is_an_outermost_entry_with_weights():
     layers = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
     model = nn.ModuleDict({"layers": layers, "head": nn.Linear(2, 1)})
     assert _blocks(model) == [layers[0], layers[2]]
+
+
+def test_a_trainer_that_does_not_know_the_option_trains_as_ever():
+    assert next(place_model(nn.Linear(2, 1), torch.device("meta"), {}).parameters()).is_meta
