@@ -29,7 +29,7 @@ def table(folder: Path, n_rows: int) -> Contestants:
     columns.to_csv(path, index=False)
     work = {
         "pandas.read_csv": lambda: len(pd.read_csv(path)),
-        "CsvDataLoader": lambda: n_rows * len(next(iter(CsvDataLoader(path, "label", 1)))[0]),
+        "CsvDataLoader": lambda: n_rows if next(iter(CsvDataLoader(path, "label", 128))) else 0,
     }
     return {name: partial(microseconds, each) for name, each in work.items()}
 

@@ -103,15 +103,16 @@ class CsvDataLoader(BaseDataLoader):
             self.classes = fitted["target"]["classes"] if fitted else class_names(column)
             targets = torch.from_numpy(class_numbers(column, self.classes))
         else:
-            targets = torch.from_numpy(values_to_predict(column, decimal)).unsqueeze(1)
+            targets = torch.tensor(values_to_predict(column, decimal)).unsqueeze(1)
         if group_column:
             members = table[group_column[0]].without_gaps("groups").values
         rows = train_rows = torch.arange(len(targets))
         if not whole:
             of_classes = targets if self.classes and members is None else None
             alone = rows[:0] if of_classes is None else self._warn_of_single_rows(targets)
-            train_rows, test_rows = split_indices(rows[~torch.isin(rows, alone)], float(test_size), of_classes, members)
-            train_rows = torch.cat([train_rows, alone]).sort().values
+            others = rows[~torch.isin(rows, alone)] if len(alone) else rows
+            train_rows, test_rows = split_indices(others, float(test_size), of_classes, members)
+            train_rows = torch.cat([train_rows, alone]).sort().values if len(alone) else train_rows
             rows = train_rows if training else test_rows
 
         # ---- what is learnt, or was

@@ -160,25 +160,24 @@ def feature_names(name: str, learnt: dict[str, Any]) -> list[str]:
     return [f"{name}_{part}" for part in parts]
 
 
-def encode(column: Column, learnt: dict[str, Any], rows: np.ndarray) -> np.ndarray:
-    """The features of some rows, float32 (rows, features)."""
+def encode(column: Column, learnt: dict[str, Any], rows: np.ndarray, features: np.ndarray) -> None:
+    """Write the features of some rows: float32 (rows, features), zeros before."""
     if learnt["kind"] == "number":
-        return _scaled(column.name, column.values[rows], learnt)
-    if learnt["kind"] == "date":
+        features[:, 0] = _scaled(column.name, column.values[rows], learnt)
+    elif learnt["kind"] == "date":
         found = _date_parts(column, learnt["format"])
-        return np.hstack([_scaled(column.name, found[part][rows], parts) for part, parts in learnt["parts"].items()])
-    places = _places(column, learnt)[column.values[rows]]
-    features = np.zeros((len(rows), len(feature_names(column.name, learnt))), np.float32)
-    known = np.flatnonzero(places >= 0)
-    features[known, places[known]] = 1
-    return features
+        for number, (part, of_part) in enumerate(learnt["parts"].items()):
+            features[:, number] = _scaled(column.name, found[part][rows], of_part)
+    else:
+        places = _places(column, learnt)[column.values[rows]]
+        known = np.flatnonzero(places >= 0)
+        features[known, places[known]] = 1
 
 
 def _scaled(name: str, values: np.ndarray, learnt: dict[str, Any]) -> np.ndarray:
     if np.isinf(values).any():
         raise ValueError(f"features: there are infinite values in {name}")
-    values = np.nan_to_num(values, nan=learnt["median"])
-    return ((values - learnt["mean"]) / learnt["std"]).astype(np.float32)[:, None]
+    return (np.nan_to_num(values, nan=learnt["median"]) - learnt["mean"]) / learnt["std"]
 
 
 def _places(column: Column, learnt: dict[str, Any]) -> np.ndarray:

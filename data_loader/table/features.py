@@ -38,7 +38,7 @@ def learn_columns(
     """
     learnt, left_out = {}, []
     for name, column in table.items():
-        if name not in codes:
+        if column.is_text and name not in codes:
             refuse_odd_values(column, decimal)
         found = "" if name in asked_for else why_left_out(column)
         found = found or learn(column, rows)
@@ -75,11 +75,14 @@ def all_names(learnt: Learnt) -> list[str]:
 
 def encode_columns(table: Table, learnt: Learnt, rows: np.ndarray, decimal: str) -> np.ndarray:
     """The features of some rows, float32 (rows, features). Takes the columns out of the table, to free their memory."""
-    parts = []
+    features = np.zeros((len(rows), len(all_names(learnt))), np.float32)
+    start = 0
     for name, of_column in learnt.items():
-        column = table.pop(name)
-        parts.append(encode(column.as_numbers(decimal) if of_column["kind"] == "number" else column, of_column, rows))
-    return np.hstack(parts)
+        column, end = table.pop(name), start + len(feature_names(name, of_column))
+        column = column.as_numbers(decimal) if of_column["kind"] == "number" else column
+        encode(column, of_column, rows, features[:, start:end])
+        start = end
+    return features
 
 
 def are_learnt(learnt: Any) -> bool:

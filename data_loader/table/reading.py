@@ -1,4 +1,4 @@
-"""CSV files, read a part at a time: numbers stay numbers, and of texts each one is kept once."""
+"""CSV files: numbers stay numbers, and of texts each one is kept once."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,6 @@ import numpy as np
 
 from utils.errors import did_you_mean
 
-CHUNK = 1 << 16  # rows that are read at once
 N_LOOKED_AT = 1000  # rows that decide which columns are read as numbers, until a row says otherwise
 
 
@@ -86,7 +85,7 @@ class CsvFile:
             raise FileNotFoundError(f"path: there is no file {self.source}{nearest}")
         self.decimal = decimal
         self.options = {"sep": separator, "decimal": decimal, "na_values": list(na_values), "index_col": False}
-        [head] = self._chunks(nrows=N_LOOKED_AT)
+        head = self._frame(nrows=N_LOOKED_AT)
         self.columns = [str(name) for name in head.columns]
         if head.empty:
             raise ValueError(f"path: {self.name} has no row below its header")
@@ -105,19 +104,13 @@ class CsvFile:
         """Some of the columns; those in `as_text` are texts even if all of them are numbers."""
         names = [name for name in self.columns if name in {*names}]
         texts = (self._texts | {*as_text}) & {*names}
-        while True:
-            parts: dict[str, _Parts] = {name: _Texts() if name in texts else _Numbers() for name in names}
-            for chunk in self._chunks(usecols=names, dtype=dict.fromkeys(texts, str), chunksize=CHUNK):
-                if more := {name for name in names if name not in texts and not _is_numeric(chunk[name])}:
-                    texts |= more  # what was read of them as numbers is no longer what the file says
-                    break
-                for name in names:
-                    parts[name].add(chunk[name])
-            else:
-                return {name: parts.pop(name).column(name) for name in names}
+        frame = self._frame(usecols=names, dtype=dict.fromkeys(texts, object))
+        if more := {name for name in names if name not in texts and not _is_numeric(frame[name])}:
+            return self.read(names, texts | more)  # what was read of them as numbers is no longer what the file says
+        return {name: _column(name, frame.pop(name), name in texts) for name in names}
 
-    def _chunks(self, **options: Any) -> Any:
-        """DataFrames. Rows longer than the header are an error: values would be lost."""
+    def _frame(self, **options: Any) -> Any:
+        """A DataFrame. Rows longer than the header are an error: values would be lost."""
         import pandas as pd
 
         if not isinstance(self.source, Path):
@@ -125,46 +118,20 @@ class CsvFile:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
-                chunks = pd.read_csv(self.source, **self.options, **options)
-                yield from [chunks] if isinstance(chunks, pd.DataFrame) else chunks
+                warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # of columns that are read again, as texts
+                return pd.read_csv(self.source, **self.options, **options)
         except UnicodeDecodeError as error:
             raise ValueError(f"path: {self.name} is not UTF-8 text; save it so, in Excel as 'CSV UTF-8'") from error
         except (ValueError, pd.errors.ParserWarning) as error:
             raise ValueError(f"path: {self.name} is not a CSV file: {str(error).strip()}") from error
 
 
-class _Numbers:
-    """A column of numbers, read in parts."""
-
-    def __init__(self):
-        self.parts: list[np.ndarray] = []
-        self.is_integer = True
-
-    def add(self, part: Any) -> None:
-        self.is_integer &= part.dtype.kind in "iu"
-        self.parts.append(part.to_numpy(np.float64, copy=True))
-
-    def column(self, name: str) -> Column:
-        return Column(name, np.concatenate(self.parts), is_integer=self.is_integer)
-
-
-class _Texts:
-    """A column of texts, read in parts."""
-
-    def __init__(self):
-        self.parts: list[np.ndarray] = []
-        self.places: dict[str, int] = {}  # of each text
-
-    def add(self, part: Any) -> None:
-        codes, texts = part.factorize()
-        places = [self.places.setdefault(text, len(self.places)) for text in texts.tolist()]
-        self.parts.append(np.array([*places, -1], np.int32)[codes])
-
-    def column(self, name: str) -> Column:
-        return Column(name, np.concatenate(self.parts), list(self.places), is_text=True)
-
-
-_Parts = _Numbers | _Texts
+def _column(name: str, values: Any, is_text: bool) -> Column:
+    """A pandas Series as a column."""
+    if not is_text:
+        return Column(name, values.to_numpy(np.float64), is_integer=values.dtype.kind in "iu")
+    places, texts = values.factorize()
+    return Column(name, places.astype(np.int32), texts.tolist(), is_text=True)
 
 
 def shorten(names: Sequence[str], most: int = 20) -> str:

@@ -127,7 +127,7 @@ def test_a_group_is_never_parted_and_no_feature(load):
         load({"groups": "patient"}, patient=["a", None, *groups[2:]])
 
 
-def test_the_parts_that_a_file_is_read_in_do_not_matter(load, monkeypatch):
+def test_where_a_column_stops_holding_numbers_does_not_matter(load, monkeypatch):
     columns = {
         "late": [*range(40), *["many"] * 20],  # numbers at first
         "flag": [True] * 30 + [None] * 10 + [False] * 20,
@@ -136,9 +136,8 @@ def test_the_parts_that_a_file_is_read_in_do_not_matter(load, monkeypatch):
     }
     options = {"categories": ["late"], "test_size": 0.5}
     whole = load(options, **columns)
-    monkeypatch.setattr(reading, "CHUNK", 7)
     monkeypatch.setattr(reading, "N_LOOKED_AT", 10)
-    parts = load(options, **columns)
-    assert parts.fitted == whole.fitted
-    for first, second in zip(whole, parts, strict=True):
+    seen_late = load(options, **columns)
+    assert seen_late.fitted == whole.fitted
+    for first, second in zip(whole, seen_late, strict=True):
         assert torch.equal(first[0], second[0])
