@@ -1,16 +1,15 @@
 """The commands and blocks of the README, and of the page on everyday use, work as they stand."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from parse_config import ConfigParser
+from tests.docs.pages import blocks, run_line
 from utils.config import apply_settings, read_json
 from utils.errors import ConfigError
 
@@ -18,11 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8") + (PROJECT / "docs" / "everyday.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-
-MAKE, START, EVERYDAY = (block.splitlines() for block in blocks("bash"))
+MAKE, START, EVERYDAY = (block.splitlines() for _, block in blocks(README, "bash"))
 
 
 @pytest.fixture(scope="module")
@@ -34,31 +29,23 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def run(project: Path, command: str) -> str:
-    """Run a command with this Python in the place of `python`; returns what it prints."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}  # the tests may share the cores with others
-    done = subprocess.run(command.split(), cwd=project, capture_output=True, text=True, env=environment, timeout=120)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def test_the_commands_run_in_the_order_of_the_page(project):
+def test_the_commands_run_in_the_order_of_the_page(project, monkeypatch):
+    monkeypatch.chdir(project)
     train, test, tensorboard = START
     assert tensorboard.startswith("tensorboard --logdir")
-    run(project, train)
-    printed = run(project, test)
+    run_line(train)
+    printed = run_line(test)
     results = json.loads((project / "saved/Digits_MLP/first/test_metrics.json").read_text())
     best = max(json.loads(line)["val_accuracy"]
                for line in (project / "saved/Digits_MLP/first/metrics.jsonl").read_text().splitlines())  # fmt: skip
     assert results["accuracy"] >= 0.97 and best >= 0.97
-    [shown] = [block for block in blocks("text") if "n_samples" in block]
+    [shown] = [block for _, block in blocks(README, "text") if "n_samples" in block]
     names = re.findall(r"^ {4}(\w+)", shown, re.MULTILINE)
     assert names == list(results) == re.findall(r"^ {4}(\w+)", printed, re.MULTILINE)
 
     assert "--check" in EVERYDAY[0]
     for command in EVERYDAY:
-        run(project, command)
+        run_line(command)
     assert (project / "../my-project/train.py").is_file()
 
 
@@ -66,7 +53,7 @@ def test_make_has_the_two_targets(project):
     for command in MAKE:
         target = command.removeprefix("make ")
         assert f"\n{target}: .venv/installed" in (project / "Makefile").read_text()
-        run(project, f"make --dry-run {target}")
+        subprocess.run(["make", "--dry-run", target], cwd=project, check=True, capture_output=True)
 
 
 def test_ci_runs_the_readmes_test_command():
@@ -74,12 +61,12 @@ def test_ci_runs_the_readmes_test_command():
 
 
 def test_the_config_shown_is_right():
-    [config] = blocks("json")
+    [(_, config)] = blocks(README, "json")
     ConfigParser(json.loads(config))
 
 
 def test_the_message_shown_is_the_message():
-    [shown] = [block for block in blocks("text") if block.startswith("error:")]
+    [shown] = [block for _, block in blocks(README, "text") if block.startswith("error:")]
     config = read_json(PROJECT / "config.json")
     apply_settings(config, ["trainer.epoch=3", "optimizer.type=adamw"])
     with pytest.raises(ConfigError) as error:

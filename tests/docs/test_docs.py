@@ -9,6 +9,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -19,17 +20,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.docs import pages
+from tests.docs.pages import blocks, run_line
 from trainer import Trainer
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page for page in (PROJECT / "docs").rglob("*.md") if "ko" not in page.parts)  # see test_korean.py
 CLAIM = re.compile(r"\s# -> (.+)$")
-
-
-def blocks(text, language):
-    """(line number of its first line, code) of each block of a language."""
-    for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        yield text[: match.start(1)].count("\n") + 1, match[1]
 
 
 def run_page(path):
@@ -108,6 +105,12 @@ def test_a_false_claim_fails(tmp_path, code, words):
     assert words in str(failure.value)
 
 
+@pytest.mark.parametrize("line", ["python train.py -c no_such.json", "python -m tools.report", "make train"])
+def test_a_command_that_fails_is_a_failure(line):
+    with pytest.raises(AssertionError, match=line):
+        run_line(line)
+
+
 def test_a_true_claim_passes_and_is_counted(tmp_path):
     code = "import torch\ntorch.tensor([[1, 2],\n  [3, 4]])  # -> tensor([[1, 2], [3, 4]])\nprint('a\\nb')  # -> a b"
     assert run_page(page_of(tmp_path, code)) == 2
@@ -140,21 +143,6 @@ def test_the_index_names_every_page():
         assert page.name == "README.md" or f"({page.relative_to(PROJECT / 'docs')})" in index, page
 
 
-RUN_SCRIPTS = """
-import json, runpy, sys
-for sys.argv in json.loads(sys.argv[1]):  # in one process, so that torch is imported once
-    try:
-        if sys.argv[0] == "-m":
-            _, module, *sys.argv[1:] = sys.argv
-            runpy.run_module(module, run_name="__main__")
-        else:
-            runpy.run_path(sys.argv[0], run_name="__main__")
-    except SystemExit as end:
-        if end.code:
-            sys.exit(f"{sys.argv}: exit code {end.code}")
-"""
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy, so that the commands can be run word for word without leaving runs here."""
@@ -164,18 +152,23 @@ def project(tmp_path_factory):
     return project
 
 
-def run_commands(project, page, replaced=("", "")):
-    """Run a page's commands in order, with one text replaced by another; returns them and what they print."""
+def lines(page, replaced=("", "")):
+    """A page's commands in order, with one text replaced by another."""
     text = (PROJECT / "docs" / page).read_text(encoding="utf-8").replace(*replaced)
-    commands = [shlex.split(line) for _, block in blocks(text, "bash") for line in block.splitlines()]
-    return commands, run_in_one_process(project, commands)
+    return [line for _, block in blocks(text, "bash") for line in block.splitlines()]
 
 
-def run_in_one_process(project, commands):
-    """Run commands in a project's folder; returns what they print."""
-    assert commands and all(command[0] == "python" for command in commands)
-    done = subprocess.run([sys.executable, "-c", RUN_SCRIPTS, json.dumps([command[1:] for command in commands])],
-                          cwd=project, capture_output=True, text=True)  # fmt: skip
+@pytest.fixture
+def run_page_commands(project, monkeypatch):
+    """Run a page's commands in order in the copy's folder; returns what they print."""
+    monkeypatch.chdir(project)
+    return lambda page: "".join(run_line(line) for line in lines(page))
+
+
+def run_in_its_own_process(project, lines):
+    """Run commands with the code of a project that has files of its own; returns what they print."""
+    done = subprocess.run([sys.executable, "-P", pages.__file__, *lines], cwd=project, text=True,
+                          env=os.environ | {"PYTHONPATH": str(project)}, capture_output=True)  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -188,16 +181,17 @@ def test_the_files_and_commands_of_the_page_on_the_template_work(project):
             (project / name[1]).write_text(code, encoding="utf-8")
     [(_, config)] = blocks(text, "json")
     (project / "configs" / "points.json").write_text(config, encoding="utf-8")
-    commands, _ = run_commands(project, "06_the_template.md")
+    commands = lines("06_the_template.md")
     assert len(commands) == 4
+    run_in_its_own_process(project, commands)
     results = json.loads((project / "saved" / "Points" / "first" / "test_metrics.json").read_text())
     assert results["loss"] < 0.02
     assert results["n_samples"] == 200
 
 
-def test_the_commands_of_the_page_on_options_work_and_name_every_option(project):
-    commands, printed = run_commands(project, "08_training_options.md")
-    assert printed.count("Everything works") == len(commands)
+def test_the_commands_of_the_page_on_options_work_and_name_every_option(run_page_commands):
+    printed = run_page_commands("08_training_options.md")
+    assert printed.count("Everything works") == len(lines("08_training_options.md"))
     text = (PROJECT / "docs" / "08_training_options.md").read_text(encoding="utf-8")
     options = inspect.signature(Trainer).parameters.values()
     names = {p.name for p in options if p.kind is p.KEYWORD_ONLY} | {"schedule_per", "warmup_steps"}
@@ -223,22 +217,23 @@ def test_the_page_on_a_search_ends_with_a_number(project):
     for name, (_, space) in zip(("rate.json", "space.json"), blocks(text, "json"), strict=True):
         assert f"`{name}`" in text
         (project / name).write_text(space, encoding="utf-8")
-    commands, printed = run_commands(project, "search.md", ("trainer.epochs=5", quick))
+    commands = lines("search.md", ("trainer.epochs=5", quick))
     assert len(commands) == 7
+    printed = run_in_its_own_process(project, commands)
     saved = project / "saved" / "Digits_MLP"
     assert [len(list((saved / name).glob("trial-*"))) for name in ("rate", "search")] == [5, 8]
     assert re.search(r"val_loss of \S+ is higher by .* of 5 pairs.*\n.*val_accuracy of", printed, re.DOTALL)
     assert json.loads((saved / "after" / "seed-1000" / "test_metrics.json").read_text())["n_samples"] == 360
 
 
-def test_a_few_samples_are_learned_by_heart(project):
-    run_commands(project, "when_training_fails.md")
+def test_a_few_samples_are_learned_by_heart(project, run_page_commands):
+    run_page_commands("when_training_fails.md")
     *_, last = (project / "saved" / "Digits_MLP" / "few" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(last)["accuracy"] == 1
 
 
-def test_the_commands_of_the_page_on_looking_work(project):
-    run_commands(project, "looking.md")
+def test_the_commands_of_the_page_on_looking_work(project, run_page_commands):
+    run_page_commands("looking.md")
     runs = project / "saved" / "Digits_MLP"
     for page in (runs / "data.html", runs / "first" / "report.html", project / "both.html"):
         assert page.read_text(encoding="utf-8").endswith("</html>\n")
@@ -246,24 +241,23 @@ def test_the_commands_of_the_page_on_looking_work(project):
     assert (runs / "first" / "predictions.csv").exists() and (runs / "first" / "figures" / "curves.png").exists()
 
 
-def test_the_commands_of_the_page_on_tables_work(project):
+def test_the_commands_of_the_page_on_tables_work(project, run_page_commands):
     table = pd.read_csv(project / "configs" / "passengers.csv")
     table.rename(columns={"survived": "label"}).to_csv(project / "mine.csv", index=False)
     table.head(7).to_csv(project / "other.csv", index=False)
-    run_commands(project, "examples/csv.md")
+    run_page_commands("examples/csv.md")
     run_dir = project / "saved" / "Csv_Classification" / "first"
     assert json.loads((run_dir / "test_metrics-other.json").read_text())["n_samples"] == 7
 
 
-def test_from_a_file_to_a_prediction(project):
+def test_from_a_file_to_a_prediction(project, monkeypatch):
     """The commands of that page: the first one in the template, the others in the project that it made."""
-    text = (PROJECT / "docs" / "your_data.md").read_text(encoding="utf-8")
-    begin, *others = [shlex.split(line) for _, block in blocks(text, "bash") for line in block.splitlines()]
-    printed = run_in_one_process(project, [begin])
-    assert "Task: classification" in printed
+    begin, *others = lines("your_data.md")
+    monkeypatch.chdir(project)
+    assert "Task: classification" in run_line(begin)
     mine = project.parent / "mine"
     shutil.copytree(project / "configs", mine / "configs", dirs_exist_ok=True)  # the table, which may lie anywhere
-    printed = run_in_one_process(mine, others)
+    printed = run_in_its_own_process(mine, others)
     assert json.loads((mine / "saved/passengers/first/test_metrics.json").read_text())["accuracy"] > 0.7
     assert "probability" in printed and "1000" in printed
 
