@@ -46,10 +46,14 @@ def write_images(folder: Path, n_images: int) -> None:
         coarse.resize((500, 375)).save(path, quality=90)
 
 
-def images_start(folder: Path) -> Contestants:
-    """Until the files are known."""
+def images_start(folder: Path, n_images: int) -> Contestants:
+    """Until the files, which are all the same one, are known."""
     from torchvision.datasets import ImageFolder
 
+    write_images(folder, 2)
+    for number in range(2, n_images):
+        of_class = folder / "train" / f"class{number % 2}"
+        os.link(of_class / f"{number % 2}.jpg", of_class / f"{number}.jpg")
     work = {
         "os.walk": lambda: sum(len(files) for _, _, files in os.walk(folder)),
         "torchvision.ImageFolder": lambda: len(ImageFolder(folder / "train")),

@@ -92,7 +92,7 @@ class ImageFolderDataLoader(BaseDataLoader):
 
         # ---- what is done to them: first what needs to be done only once, last what can be done to a whole batch
         n, n_last = n_fixed(transforms, eval_transforms), n_for_batches(transforms, eval_transforms)
-        images = Images([file.path for file in files], steps[:n])
+        images = Images(files, steps[:n])
         dataset = ImageDataset(images, target, steps[n : len(steps) - n_last])
         eval_dataset = ImageDataset(images, target, eval_steps[n : len(eval_steps) - n_last])
         collate = Collate(to_floats(steps[len(steps) - n_last :]))
@@ -151,13 +151,12 @@ class Images:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        if self.cache and (image := self.cache.get(index)) is not None:
-            return image
+        return self.cache.get(index, self._decode) if self.cache else self._decode(index)
+
+    def _decode(self, index: int) -> Tensor:
         image = read_image(self.paths[index])
         for step in self.steps:
             image = step(image)
-        if self.cache:
-            self.cache.add(index, image)
         return image
 
 
@@ -230,7 +229,7 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _paths(source: Path) -> list[str]:
-    return [file.path for file in list_images(source)] if source.is_dir() else [str(source)]
+    return list_images(source) if source.is_dir() else [str(source)]
 
 
 def _check(fitted: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import shutil
 import time
 import weakref
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_loader.images.files import ImageFile
-
-CHECK = 8  # bytes behind each image: its checksum
+CHECK = 8  # bytes behind each image: a checksum of it, and of the size and the age of its file
 DAYS = 30  # after which what was not used is deleted
 
 logger = logging.getLogger(__name__)
@@ -28,19 +26,19 @@ logger = logging.getLogger(__name__)
 class ImageCache:
     """Images of one shape as bytes, each followed by its checksum; they are added as they come.
 
-    Several processes may read and add at once: all add the same. A killed process, a full disk or a power cut leave
-    nothing behind that could be taken for an image: its checksum would be wrong, and it is decoded anew.
+    Several processes may read and add at once: all add the same. A killed process, a full disk, a power cut and a file
+    that has changed leave nothing behind that could be taken for an image: its checksum is wrong; it is decoded anew.
 
-    path: an existing file of `n_bytes`. is_open: whether images may be added.
+    path: an existing file of `n_bytes`. files: the images'. is_open: whether images may be added.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], n_images: int, is_open: bool):
-        self.path, self.shape, self.n_images, self.is_open = path, shape, n_images, is_open
+    def __init__(self, path: Path, shape: tuple[int, ...], files: Sequence[str], is_open: bool):
+        self.path, self.shape, self.files, self.is_open = path, shape, files, is_open
         self.size = int(np.prod(shape))
-        self.is_checked = bytearray(n_images)  # by this process
+        self.is_checked = bytearray(len(files))  # by this process
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImageCache, (self.path, self.shape, self.n_images, self.is_open)  # no process takes over another's file
+        return ImageCache, (self.path, self.shape, self.files, self.is_open)  # no process takes over another's file
 
     @cached_property
     def _file(self) -> int:
@@ -48,44 +46,54 @@ class ImageCache:
         weakref.finalize(self, os.close, file)
         return file
 
-    def get(self, index: int) -> Tensor | None:
-        """An image, or None if it was not added."""
+    def get(self, index: int, decode: Callable[[int], Tensor]) -> Tensor:
+        """The image with this number; decoded and kept, if it was not or its file has changed."""
         found = np.empty(self.size + CHECK, np.uint8)
-        if os.preadv(self._file, [found.data], index * len(found)) < len(found):
-            return None
+        n_bytes = os.preadv(self._file, [found.data], index * len(found))
         image = found[: self.size]
         if not self.is_checked[index]:
-            if found[self.size :].tobytes() != _checksum(image):
-                return None
+            state = _state(self.files[index])
+            if n_bytes < len(found) or found[self.size :].tobytes() != _checksum(image, state):
+                new = decode(index)
+                self._add(index, new, state)
+                return new
             self.is_checked[index] = True
         return torch.from_numpy(image).view(self.shape)
 
-    def add(self, index: int, image: Tensor) -> None:
-        """Keep an image."""
+    def _add(self, index: int, image: Tensor, state: bytes) -> None:
         if not self.is_open:
             return
         data = image.contiguous().numpy().reshape(-1)
         try:
-            os.pwrite(self._file, data.tobytes() + _checksum(data), index * (self.size + CHECK))
+            os.pwrite(self._file, data.tobytes() + _checksum(data, state), index * (self.size + CHECK))
         except OSError as error:
             logger.warning("Decoded images are no longer kept: %s", error)
             self.is_open = False
 
 
-def _checksum(image: np.ndarray) -> bytes:
-    return (zlib.crc32(image.data) | 1 << 32).to_bytes(CHECK, "little")  # never that of a hole, which is zeros
+def _state(file: str) -> bytes:
+    """By what a change of a file is noticed. Empty without one; whoever reads it says so."""
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return b""
+    return f"{status.st_size} {status.st_mtime_ns}".encode()
+
+
+def _checksum(image: np.ndarray, state: bytes) -> bytes:
+    checksum = zlib.crc32(image.data, zlib.crc32(state))
+    return (checksum | 1 << 32).to_bytes(CHECK, "little")  # never that of a hole, which is zeros
 
 
 def open_cache(
-    files: Sequence[ImageFile], transforms: Sequence[dict], shape: tuple[int, ...], may_add: bool
+    files: Sequence[str], transforms: Sequence[dict], shape: tuple[int, ...], may_add: bool
 ) -> ImageCache | None:
     """The cache of these files with these transforms, which make images of this shape; None if there can be none.
 
     may_add: False to use only what is there.
     """
     name = hashlib.blake2b(_versions(transforms).encode(), digest_size=16)
-    name.update(str(Path(files[0].path).absolute()).encode())
-    name.update("\0".join(f"{path}\0{size}\0{changed}" for path, size, changed in files).encode())
+    name.update("\0".join([str(Path(files[0]).absolute()), *files]).encode())
     folder = Path(torch.hub.get_dir()).parent / "decoded_images"
     path, n_bytes = folder / f"{name.hexdigest()}.bin", (int(np.prod(shape)) + CHECK) * len(files)
     try:
@@ -106,14 +114,14 @@ def open_cache(
         if may_add:
             logger.info("Decoded images are not kept: %s", error)
         return None
-    return ImageCache(path, shape, len(files), may_add)
+    return ImageCache(path, shape, files, may_add)
 
 
 def _versions(transforms: Sequence[dict]) -> str:
     import PIL
     import torchvision
 
-    return json.dumps([1, torch.__version__, torchvision.__version__, PIL.__version__, list(transforms)])
+    return json.dumps([2, torch.__version__, torchvision.__version__, PIL.__version__, list(transforms)])
 
 
 def _delete_unused(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -14,39 +13,30 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
-class ImageFile(NamedTuple):
-    """A file, and by what a change of it is noticed."""
-
-    path: str
-    size: int
-    changed: int  # nanoseconds since 1970
-
-
 def class_folders(folder: Path) -> list[str]:
     """The names of the folders in a folder, sorted; hidden ones, such as .ipynb_checkpoints, are none."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def list_images(folder: str | Path, below: bool = True) -> list[ImageFile]:
-    """All images in a folder and, with `below`, in those in it, sorted by path. Opens none of them."""
+def list_images(folder: str | Path, below: bool = True) -> list[str]:
+    """The paths of all images in a folder and, with `below`, in those in it, sorted. Opens none of them."""
     return sorted(_images(str(folder), below))
 
 
-def _images(folder: str, below: bool) -> Iterator[ImageFile]:
+def _images(folder: str, below: bool) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):  # also ._cat.jpg, which macOS leaves
                 continue
             if entry.name.lower().endswith(EXTENSIONS):
-                status = os.lstat(entry.path) if entry.is_symlink() and not entry.is_file() else entry.stat()
-                yield ImageFile(entry.path, status.st_size, status.st_mtime_ns)
+                yield entry.path
             elif below and entry.is_dir(follow_symlinks=False):  # links may lead round in a circle
                 yield from _images(entry.path, below)
 
 
-def images_of_classes(folder: Path, classes: Sequence[str], below: bool) -> tuple[list[ImageFile], list[int]]:
-    """The images in <folder>/<class>/ and the class number of each.
+def images_of_classes(folder: Path, classes: Sequence[str], below: bool) -> tuple[list[str], list[int]]:
+    """The paths of the images in <folder>/<class>/ and the class number of each.
 
     Raises FileNotFoundError if there are none, and ValueError for a folder of another class.
     """

@@ -33,7 +33,7 @@ def config_for_pictures(folder: Path) -> tuple[dict[str, Any], list[str]]:
         for number, name in enumerate(classes):
             if counts[number] < 2:
                 raise UserError(f"{root / name}: {counts[number]} is too few pictures to train on and to test")
-        usual, is_photo = look_at([file.path for file in files])
+        usual, is_photo = look_at(files)
         side, channels = next(found for most, found in SIZES.items() if usual <= most)
         arguments = {"data_dir": str(folder.resolve()), **transforms_for(side, is_photo)}
         arguments |= split_for(counts, is_split) | {"num_workers": 0 if len(files) < MIN_FOR_WORKERS else 2}
