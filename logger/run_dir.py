@@ -98,7 +98,7 @@ def record_environment(run_dir: Path, device: str, config: dict[str, Any]) -> No
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {found.name: found.version for found in metadata.distributions() if found.name in PACKAGES}
+        "packages": {name: found.version for name in PACKAGES for found in metadata.distributions(name=name)}
         | {"torch": torch.__version__},  # with the build's tag
     }
     before = _read_environment(run_dir)

@@ -152,9 +152,12 @@ def project(tmp_path_factory):
     return project
 
 
-def lines(page, replaced=("", "")):
-    """A page's commands in order, with one text replaced by another."""
-    text = (PROJECT / "docs" / page).read_text(encoding="utf-8").replace(*replaced)
+def lines(page, replaced=()):
+    """A page's commands in order, with pairs (text, by what it is replaced)."""
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    for old, new in replaced:
+        assert old in text
+        text = text.replace(old, new)
     return [line for _, block in blocks(text, "bash") for line in block.splitlines()]
 
 
@@ -162,7 +165,7 @@ def lines(page, replaced=("", "")):
 def run_page_commands(project, monkeypatch):
     """Run a page's commands in order in the copy's folder; returns what they print."""
     monkeypatch.chdir(project)
-    return lambda page: "".join(run_line(line) for line in lines(page))
+    return lambda page, replaced=(): "".join(run_line(line) for line in lines(page, replaced))
 
 
 def run_in_its_own_process(project, lines):
@@ -209,20 +212,21 @@ def test_the_commands_of_the_page_on_many_gpus_work(project):
     assert (project / "saved" / "Digits_MLP" / "shared" / "test_metrics.json").exists()
 
 
-@pytest.mark.crash  # two dozen runs in processes of their own; tests/tools has them one by one
-def test_the_page_on_a_search_ends_with_a_number(project):
-    """There are many runs: they are short, of a small model."""
-    quick = "trainer.epochs=1 trainer.tensorboard=false arch.args.sizes=[64,8,10] data_loader.args.batch_size=128"
+def test_the_page_on_a_search_ends_with_a_number(project, run_page_commands):
+    """There are many runs: here they are fewer, short, and of a small model."""
+    quick = ("trainer.epochs=1 trainer.tensorboard=false arch.args.sizes=[64,8,10] data_loader.args.batch_size=256 "
+             "metrics=['\"accuracy\"']")  # fmt: skip
     text = (PROJECT / "docs" / "search.md").read_text(encoding="utf-8")
     for name, (_, space) in zip(("rate.json", "space.json"), blocks(text, "json"), strict=True):
         assert f"`{name}`" in text
         (project / name).write_text(space, encoding="utf-8")
-    commands = lines("search.md", ("trainer.epochs=5", quick))
-    assert len(commands) == 7
-    printed = run_in_its_own_process(project, commands)
+    fewer = [("trainer.epochs=5", quick), ("--trials 8", "--trials 3"), ("--seeds 5", "--seeds 2")]
+    assert len(lines("search.md", fewer)) == 7
+    printed = run_page_commands("search.md", fewer)
     saved = project / "saved" / "Digits_MLP"
-    assert [len(list((saved / name).glob("trial-*"))) for name in ("rate", "search")] == [5, 8]
-    assert re.search(r"val_loss of \S+ is higher by .* of 5 pairs.*\n.*val_accuracy of", printed, re.DOTALL)
+    assert [len(list((saved / name).glob("trial-*"))) for name in ("rate", "search")] == [5, 3]
+    assert all((saved / "search" / name).read_bytes().startswith(b"\x89PNG") for name in ("values.png", "parallel.png"))
+    assert re.search(r"val_loss of \S+ is higher by .* of 2 pairs.*\n.*val_accuracy", printed, re.DOTALL)
     assert json.loads((saved / "after" / "seed-1000" / "test_metrics.json").read_text())["n_samples"] == 360
 
 

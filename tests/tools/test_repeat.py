@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import multiprocessing
 from statistics import mean, stdev
 
 import pytest
@@ -13,23 +12,17 @@ from scipy.stats import t, ttest_rel
 from data_loader.build import build_loaders
 from parse_config import ConfigParser
 from tools import compare, repeat
-from tools.trials import processes
 from utils.errors import run_command
 
+pytestmark = pytest.mark.usefixtures("quick_processes")
 SMALL = [
     "arch.args.sizes=[64,8,10]",
     "trainer.epochs=2",
     "trainer.tensorboard=false",
-    "data_loader.args.batch_size=128",
+    "data_loader.args.batch_size=256",
+    'metrics=["accuracy"]',
 ]
 SUMMARY = ["mean", "standard deviation", "95 % from", "95 % to"]
-
-
-@pytest.fixture(autouse=True)
-def quick_processes(monkeypatch):
-    """Copies of this process, which has imported everything. The docs' commands start them as they are started."""
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)  # the first optimizer imports much of torch
-    monkeypatch.setattr(processes, "CONTEXT", multiprocessing.get_context("fork"))
 
 
 @pytest.fixture
@@ -178,7 +171,7 @@ def test_two_runs_side_by_side_with_the_keys_in_which_they_differ(command, train
     for run, line in zip(runs, lines, strict=True):
         best = min(read_metrics(run), key=lambda record: record["val_loss"])
         assert line.split()[0] == str(run)
-        assert line.split()[-4] == f"{best['val_loss']:.4g}" and header.split()[-4] == "val_loss"
+        assert line.split()[-2] == f"{best['val_loss']:.4g}" and header.split()[-2] == "val_loss"
 
 
 def make_group(folder, numbers, config=(), monitor="min val_loss"):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -11,37 +12,34 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import RandomState
 
 from parse_config import ConfigParser
 from tools.trials import processes
-from tools.trials.trial import Trial, train_trial
+from tools.trials.table import Progress
+from tools.trials.trial import Trial, read_result, train_trial, write_result
 from tools.tune import __main__ as tune
 from tools.tune import space as spaces
 from tools.tune.space import Range
 from utils.config import read_json
 from utils.errors import run_command
 
+pytestmark = pytest.mark.usefixtures("quick_processes")
 FORK = multiprocessing.get_context("fork")
 LR = "optimizer.args.lr"
 SIZES = "arch.args.sizes"
 SPACE = {LR: [0.001, 0.01], SIZES: [[64, 8, 10], [64, 4, 10]]}
-SMALL = [f"{SIZES}=[64,8,10]", "trainer.epochs=2", "trainer.tensorboard=false", "data_loader.args.batch_size=128"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def everything_imported():
-    """The first optimizer imports much of torch; the copies below need not, then."""
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
+SMALL = [f"{SIZES}=[64,8,10]", "trainer.epochs=2", "trainer.tensorboard=false", "data_loader.args.batch_size=256",
+         'metrics=["accuracy"]']  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def quick_processes(monkeypatch):
-    """Copies of this process, which has imported everything. The docs' commands start them as they are started."""
-    monkeypatch.setattr(processes, "CONTEXT", FORK)
+def no_pictures(monkeypatch):
+    """They take as long as a search; see below, and the commands of docs/search.md."""
+    for draw in ("draw_values", "draw_parallel"):
+        monkeypatch.setattr(f"tools.tune.pictures.{draw}", lambda table, space, monitor, path: None)
 
 
 @pytest.fixture
@@ -107,8 +105,6 @@ def test_a_grid_is_every_combination_and_best_json_trains_to_the_best_value(
     again = train(str(folder / "best.json"))
     assert best(again, read_metrics) == float(winner["value"])
     assert evaluate(folder / winner["trial"]) == evaluate(again)
-    for picture in ("values.png", "parallel.png"):
-        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_best_value_counts_not_the_last(search, folder, read_metrics):
@@ -135,7 +131,7 @@ def test_a_failed_trial_is_a_row_with_its_cause(search, arguments, folder, capsy
     out = search({SIZES: [[64, 8, 10], [64, 8, 4], [63, 8, 10]]}, "--search", "grid")
     good, few_classes, few_inputs = rows(folder)
     assert good["value"] and not good["cause"]
-    assert "cross_entropy" in few_classes["cause"] and "[128, 63]" not in few_classes["cause"]
+    assert "cross_entropy" in few_classes["cause"] and "[256, 63]" not in few_classes["cause"]
     assert "63" in few_inputs["cause"]
     assert not few_classes["value"] and not few_inputs["value"]
     assert out.count("failed: ") == 2
@@ -193,14 +189,13 @@ STRAIGHT = {SIZES: [[64, 8, 10], [64, 4, 10], [64, 6, 10]]}
 def test_a_killed_search_leaves_no_orphan_and_goes_on_to_the_same_table(arguments, folder, search):
     search(STRAIGHT, "--search", "grid", "--name", "straight", settings=LONG)
     argv = arguments(STRAIGHT, "--search", "grid", "--parallel", "2", settings=LONG)
-    for trial in ("trial-0001", "trial-0002"):
-        process = start(argv)
-        wait_for(lambda trial=trial: n_epochs(folder / trial) >= 2, process)
-        trained_by = process_of(folder / trial)
-        process.kill()
-        process.join()
-        while is_alive(trained_by):
-            time.sleep(0.01)
+    process = start(argv)
+    wait_for(lambda: n_epochs(folder / "trial-0001") >= 2, process)
+    trained_by = process_of(folder / "trial-0001")
+    process.kill()
+    process.join()
+    while is_alive(trained_by):
+        time.sleep(0.01)
     search(STRAIGHT, "--search", "grid", "--parallel", "2", settings=LONG)
     assert rows(folder, "seconds") == rows(folder.parent / "straight", "seconds")
     assert "Going on from" in (folder / "trial-0001" / "train.log").read_text()
@@ -282,26 +277,66 @@ def test_a_second_search_in_the_same_folder_is_refused_while_the_first_one_works
 # ------------------------------------------------------------------------------------------------------------ optuna
 
 
-def test_optuna_prunes_goes_on_after_a_kill_and_comes_to_the_same(arguments, folder, search, capsys):
-    pytest.importorskip("optuna")
-    space = {LR: {"log": [1e-6, 1e-1]}, SIZES: STRAIGHT[SIZES], "data_loader.args.batch_size": {"range": [100, 200]}}
-    options = ["--search", "optuna", "--trials", 7]
-    search(space, *options, "--name", "straight")
-    process = start(arguments(space, *options))
-    wait_for(lambda: n_epochs(folder / "trial-0003") >= 1, process)
-    process.kill()
-    process.join()
-    search(space, *options)
-    found = rows(folder, "seconds")
-    assert found == rows(folder.parent / "straight", "seconds")
-    assert any(row["cause"].startswith("pruned after epoch") for row in found)
-    assert all(100 <= int(row["data_loader.args.batch_size"]) <= 200 for row in found)
+class Killed(Exception):
+    """At a certain instant."""
 
 
-def test_the_database_of_another_search_is_refused(arguments, folder, search, capsys):
+def run_optuna(folder, n_trials, n_instants=math.inf):
+    """Trials of two epochs without the training, and their results; Killed after so many instants.
+
+    As in processes.run_trials: a trial that was interrupted reports its epochs again, one that has ended only its end.
+    """
+    from tools.tune.optuna_search import OptunaSearch
+
+    config = ConfigParser(read_json(Path("config.json")), settings=["trainer.epochs=2"]).config
+    space = {LR: Range(1e-6, 1e-1, log=True), SIZES: STRAIGHT[SIZES], "seed": Range(100, 200, log=False)}
+    search = OptunaSearch(space, n_trials, config, folder, Progress(n_trials, "min val_loss"))
+
+    def instant():
+        nonlocal n_instants
+        n_instants -= 1
+        if n_instants < 0:
+            raise Killed
+
+    while (trial := search.next()) is not None:
+        instant()
+        value = math.log10(trial.settings[LR]) ** 2 + STRAIGHT[SIZES].index(trial.settings[SIZES])
+        records = [{"epoch": epoch, "val_loss": value / epoch, "seconds": 1.0} for epoch in (1, 2)]
+        run_dir = folder / trial.name
+        for record in [] if read_result(run_dir) else records:
+            is_pruned = search.should_stop(trial, record)
+            instant()
+            if is_pruned:
+                write_result(run_dir, trial, records[: record["epoch"]], "min val_loss", "pruned", "others are better")
+                break
+        result = write_result(run_dir, trial, records, "min val_loss")  # unless it has one
+        instant()
+        search.end(trial, result)
+        instant()
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/result.json"))}
+
+
+def test_optuna_prunes_and_goes_on_after_kills_to_the_same_trials(tmp_path):
     pytest.importorskip("optuna")
-    argv = ["--search", "optuna", "--trials", 1]
-    search(SPACE, *argv)
+    for name in ("straight", "killed"):
+        (tmp_path / name).mkdir()
+    straight = run_optuna(tmp_path / "straight", 7)
+    assert {result["state"] for result in straight.values()} == {"done", "pruned"}
+    assert all(100 <= result["settings"]["seed"] <= 200 for result in straight.values())
+    for n_instants in (0, 6, 3, 2):  # a trial has begun; after an epoch; before and after the study is told
+        with pytest.raises(Killed):
+            run_optuna(tmp_path / "killed", 7, n_instants)
+    assert run_optuna(tmp_path / "killed", 7) == straight
+
+
+def test_trials_are_added_to_a_study_and_that_of_another_search_is_refused(arguments, folder, search, capsys):
+    pytest.importorskip("optuna")
+    search(SPACE, "--search", "optuna", "--trials", 1)
+    results = {path: path.stat().st_mtime_ns for path in folder.glob("trial-0001/*")}
+    argv = ["--search", "optuna", "--trials", 2]
+    assert search(SPACE, *argv).count(" left)") == 1
+    assert [row["trial"] for row in rows(folder) if row["value"]] == ["trial-0001", "trial-0002"]
+    assert {path: path.stat().st_mtime_ns for path in results} == results
     (folder.parent / "other").mkdir()
     other = folder.parent / "other" / "optuna.db"
     for content, said in (((folder / "optuna.db").read_bytes(), "the study of another"), (b"text", "no study of")):
@@ -444,9 +479,9 @@ def test_random_trials_of_lists_are_not_the_first_of_the_grid():
     assert len({trial.settings["a"] for trial in spaces.random(space, 10, 0)}) > 3
 
 
-def test_a_grid_of_ranges_or_without_end_is_refused(arguments, capsys):
+def test_a_grid_of_ranges_or_without_end_is_refused(arguments, capsys, monkeypatch):
     assert run_command(tune.main, arguments({LR: {"log": [0.1, 1]}}, "--search", "grid")) == 2
     assert f"{LR}: a range; give a list of values" in capsys.readouterr().err
-    many = {key: list(range(1, 51)) for key in ("seed", "data_loader.args.batch_size", "trainer.epochs")}
-    assert run_command(tune.main, arguments(many, "--search", "grid")) == 2
-    assert "125,000 combinations; use --search random" in capsys.readouterr().err
+    monkeypatch.setattr(spaces, "MAX_GRID", 5)
+    assert run_command(tune.main, arguments({LR: [0.1, 0.2], "seed": [1, 2, 3]}, "--search", "grid")) == 2
+    assert "6 combinations; use --search random" in capsys.readouterr().err
