@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
 from base import BaseDataLoader
 from utils.data import n_samples
@@ -19,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 def take_loaders(trainer: Any) -> None:
     """Move a trainer's loaders to its device. Raises TypeError, ValueError or UserError if they do not fit it."""
+    trainer.data_loader = _resumable(trainer.data_loader, training=True)
+    trainer.valid_data_loader = _resumable(trainer.valid_data_loader, training=False)
     for loader in filter(None, (trainer.data_loader, trainer.valid_data_loader)):
-        if not isinstance(loader, BaseDataLoader):
-            raise TypeError(f"a {type(loader).__name__} cannot be resumed; make it a base.BaseDataLoader")
         trainer.to_close.append(loader.to(trainer.device))
     if trainer.data_loader is None:
         return
@@ -35,6 +36,31 @@ def take_loaders(trainer: Any) -> None:
     if isinstance(lr_scheduler, OneCycleLR) and lr_scheduler.total_steps < n_needed:  # better now than in hours
         raise UserError(f"lr_scheduler.args.total_steps: OneCycleLR ends after {lr_scheduler.total_steps} steps; one "
                         f"per {per}, this training needs {n_needed}")  # fmt: skip
+
+
+def _resumable(loader: Any, training: bool) -> BaseDataLoader | None:
+    """The loader itself; of a torch DataLoader whose samples and batches are the usual ones, a BaseDataLoader of them.
+
+    Raises TypeError, with what to write, for others: nobody knows where in their epoch they are.
+    """
+    if loader is None or isinstance(loader, BaseDataLoader):
+        return loader
+    sampler: Any = getattr(loader, "sampler", None)
+    is_plain = type(loader) is DataLoader and type(loader.batch_sampler) is BatchSampler and not loader.worker_init_fn
+    in_order = type(sampler) is SequentialSampler
+    at_random = type(sampler) is RandomSampler and not sampler.replacement and len(sampler) == len(sampler.data_source)
+    if not is_plain or not (in_order or at_random):
+        raise TypeError(f"a {type(loader).__name__} like this one cannot be resumed; say base.BaseDataLoader(dataset, "
+                        "batch_size=32), with a dataset that has __len__ and __getitem__")  # fmt: skip
+    return BaseDataLoader(
+        loader.dataset,
+        loader.batch_size or 1,
+        shuffle=not in_order,
+        num_workers=loader.num_workers,
+        drop_last=loader.drop_last,
+        training=training,
+        collate_fn=loader.collate_fn,
+    )
 
 
 def divergence(trainer: Any, epoch: int) -> UserError:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from base import BaseDataLoader, InMemoryDataset
 from tests.trainer.test_trainer import make_trainer, toy_data
@@ -133,3 +134,48 @@ def test_in_a_notebook_options_are_checked_too(options, words):
 def test_numbers_of_numpy_and_torch_are_named():
     with pytest.raises(ValueError, match="epochs is tensor"):
         Trainer(nn.Linear(1, 1), nn.functional.mse_loss, epochs=torch.tensor(3))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_plain_data_loader_trains_and_resumes_as_one_of_base_does(shuffle):
+    dataset = TensorDataset(*toy_data())
+
+    def train(loader, valid_loader, epochs, state=None):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        trainer = Trainer(model, nn.CrossEntropyLoss(), [], optimizer, loader, valid_loader, epochs=epochs)
+        if state:
+            trainer.load_state_dict(state)
+        return trainer, trainer.train()
+
+    options = {"batch_size": 8, "shuffle": shuffle, "drop_last": True}
+    torch.manual_seed(0)
+    ours, history = train(BaseDataLoader(dataset, **options), BaseDataLoader(dataset, 30, training=False), 4)
+    plain = DataLoader(dataset, **options), DataLoader(dataset, 30, shuffle=True)
+    torch.manual_seed(0)
+    first, _ = train(*plain, 2)
+    second, resumed = train(*plain, 4, first.state_dict())
+    assert torch.equal(second.model.weight, ours.model.weight)
+    assert list(resumed["val_loss"])[-1] == list(history["val_loss"])[-1]
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield torch.ones(4), 1
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        DataLoader(Endless()),
+        DataLoader(TensorDataset(*toy_data()), sampler=WeightedRandomSampler([1.0] * 90, 90)),
+        DataLoader(TensorDataset(*toy_data()), sampler=RandomSampler(range(90), num_samples=9)),
+        DataLoader(TensorDataset(*toy_data()), batch_size=None),
+        [(torch.ones(2, 4), torch.ones(2))],
+    ],
+    ids=["endless", "weighted", "a part", "no batches", "a list"],
+)
+def test_a_loader_whose_place_nobody_knows_is_refused_with_what_to_write(loader):
+    with pytest.raises(TypeError, match=r"cannot be resumed; say base\.BaseDataLoader\(dataset, batch_size=32\)"):
+        Trainer(nn.Linear(4, 3), None, data_loader=loader)

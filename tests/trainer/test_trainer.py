@@ -569,8 +569,6 @@ def test_faults_of_ones_own_classes_are_named():
     trainer.metrics = [per_sample]
     with pytest.raises(UserError, match=r"per_sample gave a tensor of shape \[18\], not one number"):
         trainer.evaluate(trainer.valid_data_loader)
-    with pytest.raises(TypeError, match=r"make it a base\.BaseDataLoader"):
-        Trainer(Net(), None, data_loader=torch.utils.data.DataLoader(NoisyDataset()))
 
 
 def test_without_a_run_folder_nothing_is_written(tmp_path, monkeypatch):
