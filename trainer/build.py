@@ -6,9 +6,9 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from trainer.several import Optimizers, Schedulers
+from trainer.several import Optimizers, PlateauSchedulers, Schedulers
 from utils.config import named
 from utils.errors import ConfigError, did_you_mean
 
@@ -26,8 +26,10 @@ def build_scheduler(config: Any, optimizer: Any) -> LRScheduler | None:
     names = named(config["lr_scheduler"])
     if "" in names:
         return config.init_obj("lr_scheduler", optimizer)
+    schedulers = {name: config.init_obj(f"lr_scheduler.{name}", optimizer[name]) for name in names}
+    has_plateau = any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers.values())
     try:
-        return Schedulers({name: config.init_obj(f"lr_scheduler.{name}", optimizer[name]) for name in names})
+        return PlateauSchedulers(schedulers) if has_plateau else Schedulers(schedulers)
     except ValueError as error:
         raise ConfigError("lr_scheduler", [str(error)]) from error
 

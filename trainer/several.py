@@ -55,12 +55,10 @@ class Optimizers(Optimizer):
 
 
 class Schedulers(LRScheduler):
-    """The schedulers of some of them, stepped together. Raises ValueError for ReduceLROnPlateau."""
+    """The schedulers of some of them, stepped together; with a ReduceLROnPlateau among them, `PlateauSchedulers`."""
 
     def __init__(self, schedulers: Mapping[str, LRScheduler]):
         self._schedulers = dict(schedulers)
-        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in self._schedulers.values()):
-            raise ValueError("ReduceLROnPlateau cannot be one of several schedulers")
 
     def __getitem__(self, name: str) -> LRScheduler:
         return self._schedulers[name]
@@ -70,12 +68,23 @@ class Schedulers(LRScheduler):
         """How often they were stepped."""
         return next(iter(self._schedulers.values())).last_epoch
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(self, *metric: Any) -> None:
         for scheduler in self._schedulers.values():
-            scheduler.step()
+            scheduler.step(*metric if isinstance(scheduler, ReduceLROnPlateau) else ())
 
     def state_dict(self) -> dict[str, Any]:
         return states_of(self._schedulers)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         load_states(self._schedulers, state_dict)
+
+
+class PlateauSchedulers(Schedulers, ReduceLROnPlateau):
+    """Schedulers of which some follow the monitor. Raises ValueError if one wants it to grow, another to fall."""
+
+    def __init__(self, schedulers: Mapping[str, LRScheduler]):
+        super().__init__(schedulers)
+        modes = {scheduler.mode for scheduler in schedulers.values() if isinstance(scheduler, ReduceLROnPlateau)}
+        if len(modes) > 1:
+            raise ValueError('there is one monitor, and ReduceLROnPlateau has mode "min" here and "max" there')
+        [self.mode] = modes

@@ -51,6 +51,24 @@ def test_each_optimizer_has_its_own_model_and_losses_come_by_name():
     assert criterion["b"](torch.zeros(1), torch.ones(1)) == 0.5 and criterion["a"].keywords == {"label_smoothing": 0.5}
 
 
+def test_a_plateau_is_one_of_several_schedulers(train, resume):
+    plateau = {"type": "ReduceLROnPlateau", "args": {"patience": 0, "threshold": 0.99, "factor": 0.1}}  # none is better
+    both = json.dumps({"generator": STEP, "discriminator": plateau})
+    settings = ["trainer.tensorboard=false", f"lr_scheduler={both}", "trainer.save_period=1"]
+    run_dir = train("configs/digits_gan.json", *settings, "trainer.epochs=3")
+    state = load_checkpoint(run_dir / "checkpoint-last.pth")
+    rates = [group["lr"] for group in state["optimizer"]["param_groups"]]
+    assert rates == pytest.approx([0.0005 / 8, 0.0005 * 0.1**2])
+    resume(run_dir / "checkpoint-epoch1.pth")
+    assert find_difference(load_checkpoint(run_dir / "checkpoint-last.pth")["optimizer"], state["optimizer"]) is None
+    plateau["args"]["mode"] = "max"
+    config = config_with("configs/digits_gan.json", lr_scheduler={"generator": plateau, "discriminator": plateau})
+    assert build_scheduler(config, build_optimizer(config, config.init_model())).mode == "max"
+    config.config["lr_scheduler"]["generator"] = {"type": "ReduceLROnPlateau"}
+    with pytest.raises(ConfigError, match='mode "min" here and "max" there'):
+        build_scheduler(config, build_optimizer(config, config.init_model()))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
