@@ -71,6 +71,22 @@ def test_images_in_folders(look, tmp_path):
     assert "12 x 10" in page.text and len(page.images) == 1
 
 
+def test_images_that_cannot_be_read_are_all_named(tmp_path, capsys):
+    for number in range(12):
+        path = tmp_path / "images" / ("cat", "dog")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(path)
+    broken = [tmp_path / "images" / "cat" / name for name in ("0.png", "10.png")]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:-30])
+    argv = ["-c", "configs/image_folder.json", "-s", f"data_loader.args.data_dir={tmp_path / 'images'}"]
+    argv += ["data_loader.args.num_workers=0", f"trainer.save_dir={tmp_path}", "data_loader.args.validation_split=0"]
+    assert run_command(main, argv) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/images has 2 faults" in said
+    assert all(f"  {path} cannot be read as an image: " in said for path in broken)
+
+
 def test_samples_of_different_lengths_and_several_targets(look):
     assert "in 2 classes" in look("configs/brackets_gru.json", "data_loader.args.n_samples=60").text
 

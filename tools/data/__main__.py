@@ -36,14 +36,20 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def data_page(config: ConfigParser) -> str:
-    """The page on what a checked config's loaders hand out. Raises UserError if the training part cannot be read."""
+    """The page on what a checked config's loaders hand out.
+
+    Raises UserError for images that cannot be read, and if the training part cannot be.
+    """
     from data_loader.build import build_loaders, build_test_loader
     from tools.data import sections
     from tools.data.checks import checks
-    from tools.data.part import read_parts
+    from tools.data.part import read_parts, require_images
     from tools.page import page
     from utils.seed import seed_everything
 
+    entries = [config[key] for key in ("data_loader", "valid_data_loader", "test_data_loader") if config[key]]
+    for folder in {entry["args"]["data_dir"] for entry in entries if entry["type"] == "ImageFolderDataLoader"}:
+        require_images(Path(folder))
     seed_everything(config["seed"])
     loader, valid_loader = build_loaders(config)
     loaders: dict[str, Any] = {"training": loader} | ({"validation": valid_loader} if valid_loader is not None else {})
