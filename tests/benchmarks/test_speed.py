@@ -2,18 +2,22 @@
 
 import copy
 import json
+import runpy
 import subprocess
+import sys
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks import speed
-from benchmarks.commands import comparisons, seconds
+from benchmarks.commands import PROJECT, comparisons, seconds
 from benchmarks.frameworks import FRAMEWORKS, is_installed, make_dataset, time_step, torch_loop
 from benchmarks.loops import all_samples, batches_by_hand, by_hand, template
-from benchmarks.measure import Row, in_turns
+from benchmarks.measure import Row, in_own_processes, in_turns
 from benchmarks.workloads import MNIST, MNIST_IMAGES, QUADRATIC, RESNET
 from utils.config import apply_settings
 
@@ -41,11 +45,12 @@ def n_updates():
     handle.remove()
 
 
-def test_the_command_writes_every_row(tmp_path, capsys):
+def test_the_command_writes_every_row(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(speed, "in_own_processes", nullcontext)  # eight imports of torch; see the test below
     file = tmp_path / "speed.json"
-    speed.main(["--quick", "--rounds", "2", "--tables", *ROWS, "gpu", "--json", str(file)])
+    speed.main(["--quick", "--rounds", "1", "--tables", *ROWS, "gpu", "--json", str(file)])
     result = json.loads(file.read_text())
-    assert result["rounds"] == 2
+    assert result["rounds"] == 1
     assert result["machine"]["torch"] == torch.__version__
     assert result["machine"]["threads"] == 1
 
@@ -54,7 +59,7 @@ def test_the_command_writes_every_row(tmp_path, capsys):
         assert [name for of_table, name in rows if of_table == table] == names
     for times in rows.values():
         assert len(times) >= 2
-        assert all(len(of_rounds) == 2 and min(of_rounds) > 0 for of_rounds in times.values())
+        assert all(len(of_rounds) == 1 and min(of_rounds) > 0 for of_rounds in times.values())
     assert [*rows["ours", "quadratic"]] == ["by hand", "template"]
 
     printed = capsys.readouterr().out
@@ -65,11 +70,30 @@ def test_the_command_writes_every_row(tmp_path, capsys):
     assert torch.cuda.is_available() != ("there is no GPU here" in printed)
 
 
-def test_whole_commands_are_compared(tmp_path):
+def test_frameworks_are_measured_in_processes_of_their_own(n_updates):
+    with in_own_processes({"torch": partial(time_step, torch_loop, QUADRATIC.quick())}) as contestants:
+        assert contestants["torch"]() > 0
+    assert n_updates() == 0  # in this process
+
+
+def run_script(monkeypatch, path, *argv):
+    """Run a script in this process."""
+    monkeypatch.setattr(sys, "argv", [path, *argv])
+    with suppress(SystemExit):
+        runpy.run_path(str(PROJECT / path), run_name="__main__")
+
+
+def test_whole_commands_are_compared(tmp_path, monkeypatch):
     compared = comparisons(str(tmp_path), epochs=1)
-    assert [*compared] == ["short-run", "first-step", "help"]
-    del compared["first-step"]["train.py, digits"]  # like the parabola's, but takes longer
-    assert all(run() > 0 for contestants in compared.values() for run in contestants.values())
+    assert {name: [*contestants] for name, contestants in compared.items()} == {
+        "short-run": ["by hand", "train.py"],
+        "first-step": ["import torch", "a step by hand", "train.py, parabola", "train.py, digits"],
+        "help": ["python", "train.py --help"],
+    }
+    for name, contestant in (("first-step", "train.py, parabola"), ("help", "python"), ("help", "train.py --help")):
+        assert compared[name][contestant]() > 0
+    for run in compared["short-run"].values():  # an import of torch less for each
+        run_script(monkeypatch, *run.args)
     n_epochs = {file.parts[-3]: len(file.read_text().splitlines()) for file in tmp_path.glob("*/*/metrics.jsonl")}
     assert n_epochs == {"Digits_MLP": 1, "Quadratic_Regression": 0}  # the second ends with its first step
 
