@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.conftest import PROJECT, load_script
 from utils.checkpoint import load_checkpoint
-
-PROJECT = Path(__file__).resolve().parents[2]
+from utils.errors import run_command
 
 
 @pytest.fixture
 def run_dir(train) -> Path:
-    return train("config.json", "trainer.epochs=2", "data_loader.args.n_samples=200")
+    return train("config.json", "trainer.epochs=2", "data_loader.args.n_samples=200", "trainer.tensorboard=false")
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
@@ -56,8 +56,7 @@ def test_with_a_run_id_it_goes_on_in_a_new_folder(refused, downloads, tmp_path, 
     argv = ["-r", downloads / "best.ckpt", *new]
     assert "loss: mse_loss" in refused("train", *argv, "loss=mse_loss")  # in its first step
     assert list(tmp_path.glob("new/*/*")) == []  # the new folder alone is removed
-    command = [sys.executable, "train.py", *map(str, argv)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=PROJECT)
+    assert run_command(load_script("train").main, [str(argument) for argument in argv]) == 0
     [folder] = tmp_path.glob("new/*/new")
     assert [record["epoch"] for record in read_metrics(folder)] == [1, 2]
     mark = json.loads((folder / "environment.json").read_text())["run"]
@@ -74,8 +73,13 @@ def test_a_folder_of_another_run_is_refused(refused, train, run_dir):
     assert content(run_dir) == before
 
 
-@pytest.mark.parametrize("arguments", [[], ["--check"]])
-def test_a_strangers_file_names_and_values_do_not_steer_the_terminal(run_dir, tmp_path, arguments):
+CHECK_AND_TRAIN = """
+import sys, train
+sys.exit(sum(train.run_command(train.main, [*sys.argv[1:], *more]) for more in (["--check"], [])))
+"""
+
+
+def test_a_strangers_file_names_and_values_do_not_steer_the_terminal(run_dir, tmp_path):
     folder = tmp_path / "a\x1b[2Jb\udcff"  # no UTF-8 either
     run_dir.rename(folder)
     (folder / ".lock").unlink()  # which this process holds
@@ -86,9 +90,11 @@ def test_a_strangers_file_names_and_values_do_not_steer_the_terminal(run_dir, tm
     torch.save(checkpoint, folder / "model_best.pth")
     for path in folder.glob("checkpoint-epoch?.pth"):
         path.unlink()
-    command = [sys.executable, "train.py", "-r", str(folder), "-s", "name=mine", "trainer.epochs=3", *arguments]
+    argv = ["-r", str(folder), "-s", "name=mine", "trainer.epochs=3", "trainer.tensorboard=false"]
+    command = [sys.executable, "-c", CHECK_AND_TRAIN, *argv]
     done = subprocess.run(command, capture_output=True, timeout=120, cwd=PROJECT, env=os.environ | {"PYTHONUTF8": "1"})
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == 0, said
+    assert "Everything works" in said and "epoch 3/3" in said
     assert r"checkpoint-epoch\x9b2J.pth is damaged" in said and r"a\x1b[2Jb\udcff" in said and "name" in said
     assert [c for c in said if c != "\n" and not c.isprintable()] == []
