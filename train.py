@@ -8,14 +8,14 @@ torchrun --nproc_per_node=2 train.py -c config.json              the same traini
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parse_config import ConfigParser
-from tools.launch import main_first, remember, run_command, start
-from utils.errors import printable
+from utils.errors import printable, run_command
 
 if TYPE_CHECKING:
     import torch
@@ -28,13 +28,17 @@ logger = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> None:
     """Read the config, then train, or only try everything once."""
     config = ConfigParser.from_args("train", argv)
+
+    # torch takes a second to import: only after the config was found right
+    from data_loader.build import build_test_loader
+    from trainer.check import check
+    from trainer.parallel import start
+
     if not config.args.check:
         start(run, config, argv)
         return
-    from tools.check import check
-
     trainer, notes = build_or_resume(config)
-    check(config, trainer, build_trainer)
+    check(config, trainer, build_trainer, build_test_loader)
     notes += ["Everything works: trained, validated, saved, reloaded and tested on one batch. Nothing was written."]
     print(printable("\n".join(notes)))
 
@@ -44,12 +48,12 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
 
     Returns the folder as `run_dir`, and from metrics.jsonl the records of the `last` and the `best` epoch, or None.
     """
-    # torch takes a second to import: only after the config was found right
     from data_loader.report import report_data
     from logger.logger import setup_logging
     from logger.run_dir import create_run_dir, open_run_dir, record_environment, remove_run_dir
     from logger.run_log import read_metrics
     from logger.writers import report_run
+    from trainer.parallel import remember
     from utils.parallel import on_main, rank
 
     trainer, notes = build_or_resume(config)
@@ -102,7 +106,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     from data_loader.build import build_loaders
     from data_loader.fingerprint import DataState
     from trainer.build import build_optimizer, build_scheduler
-    from trainer.fully_sharded import place_model
+    from trainer.parallel import main_first, place_model
     from utils.device import set_threads
     from utils.seed import seed_everything
 
@@ -127,4 +131,6 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
 
 
 if __name__ == "__main__":
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun has started this process, as one of several
+        from trainer.parallel import run_command
     sys.exit(run_command(main))

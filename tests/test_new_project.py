@@ -76,8 +76,9 @@ def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tm
         "data_loader/report.py", "data_loader/sizes.py", "data_loader/subset.py", "data_loader/transforms.py",
         "model/__init__.py", "model/activation.py", "model/loss.py", "model/metric.py", "model/mlp.py",
         "model/sklearn_metric.py",
-        "trainer/__init__.py", "trainer/build.py", "trainer/data_parallel.py", "trainer/faults.py",
-        "trainer/fully_sharded.py", "trainer/report.py", "trainer/several.py", "trainer/trainer.py",
+        "trainer/__init__.py", "trainer/build.py", "trainer/check.py", "trainer/faults.py",
+        "trainer/parallel/__init__.py", "trainer/parallel/data_parallel.py", "trainer/parallel/fully_sharded.py",
+        "trainer/parallel/launch.py", "trainer/report.py", "trainer/several.py", "trainer/trainer.py",
     }  # fmt: skip
     assert "# mine" in (target / "README.md").read_text()
     tools = Path(sys.executable).parent

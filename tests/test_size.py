@@ -5,6 +5,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 CORE_BUDGET = 3400  # lines of Python, comments included; without the writers and the figures
+BESIDE_BUDGET = 1100
 WAY_BUDGET = 1100  # of the files that docs/architecture.md says to read in half an hour
 CORE = ("train.py", "test.py", "parse_config.py", "base/**/*.py", "logger/*.py", "utils/**/*.py", "trainer/trainer.py",
         "model/loss.py", "model/metric.py")  # fmt: skip
@@ -20,6 +21,15 @@ def n_lines(paths: list[Path]) -> int:
 
 def test_the_core_is_small():
     assert n_lines(core()) <= CORE_BUDGET
+
+
+def test_what_stands_beside_it_is_small():
+    """Files of the rooms that belong to no example: they build a run's objects, look at them, run them side by side."""
+    names = ("build", "check", "faults", "fingerprint", "parallel/*", "report", "several", "sizes")
+    beside = [
+        path for room in ("data_loader", "trainer") for name in names for path in PROJECT.glob(f"{room}/{name}.py")
+    ]
+    assert len(beside) == 13 and n_lines(beside) <= BESIDE_BUDGET
 
 
 def test_no_file_of_it_is_long():

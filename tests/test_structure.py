@@ -28,7 +28,7 @@ ROOMS = {
 }
 SCRIPTS = {
     "parse_config": {"base", "utils"},
-    "train": {"parse_config", "data_loader", "logger", "tools", "trainer", "utils"},
+    "train": {"parse_config", "data_loader", "logger", "trainer", "utils"},
     "test": {"parse_config", "data_loader", "logger", "trainer", "utils"},
     "new_project": {"tools", "utils"},
 }
@@ -36,7 +36,8 @@ SCRIPTS = {
 # room; `config` only `errors`, so that a config is checked before torch is imported.
 UTILS = {"config": set(), "parallel": set(), "data": {"parallel"}, "checkpoint": {"parallel"},
          "loop": {"data", "parallel"}}  # fmt: skip
-DOORS = (*(f"utils.{room}" for room in UTILS), "logger.writers", "logger.figures")  # what each shows is its __all__
+# What each shows is its __all__.
+DOORS = (*(f"utils.{room}" for room in UTILS), "logger.writers", "logger.figures", "trainer.parallel")
 HEAVY = {"torchvision", "pandas", "sklearn", "matplotlib", "tensorboard", "ray", "scipy"}
 
 

@@ -13,8 +13,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
-from trainer.data_parallel import DataParallel, share_evaluation, share_steps
 from trainer.faults import divergence, halve_parts, skip_if_bad, take_loaders
+from trainer.parallel import DataParallel, share_evaluation, share_steps
 from trainer.report import loss_of, report_output, report_own_code
 from utils.config import check_options
 from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.fully_sharded import _blocks, place_model
+from trainer.parallel.fully_sharded import _blocks, place_model
 from utils.errors import UserError
 
 

@@ -10,9 +10,8 @@ from utils.config import OBJECTS, definitions, named
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("data_loader", "model", "trainer")  # of these, only what the example needs is copied, and the core files
-CORE_OF_ROOMS = ("__init__.py", "build.py", "data_parallel.py", "faults.py", "fingerprint.py", "fully_sharded.py",
-                 "loss.py", "metric.py", "report.py", "several.py", "sizes.py", "sklearn_metric.py",
-                 "trainer.py")  # fmt: skip
+CORE_OF_ROOMS = ("__init__.py", "build.py", "check.py", "faults.py", "fingerprint.py", "loss.py", "metric.py",
+                 "parallel", "report.py", "several.py", "sizes.py", "sklearn_metric.py", "trainer.py")  # fmt: skip
 # Of the tests, those of promises: they stay true whatever the owner adds. Those of the template's style and pages, and
 # those that meet all of its examples, stay at home.
 CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config.py", "config.schema.json",
@@ -28,7 +27,7 @@ AT_HOME = ("tools/new_project", "tools/make_table.py")  # they make copies, and 
 def core_files() -> set[Path]:
     """What every copy has, whatever its example."""
     files = {path for entry in CORE for path in files_below(PROJECT / entry)}
-    files |= {PROJECT / room / name for room in ROOMS for name in CORE_OF_ROOMS}
+    files |= {path for room in ROOMS for name in CORE_OF_ROOMS for path in files_below(PROJECT / room / name)}
     return {path for path in files if path.is_file() and not _is_at_home(path)}
 
 

@@ -56,12 +56,6 @@ def largest(number: int) -> int:
     return int(common)
 
 
-def sum_up(tensor: Tensor) -> Tensor:
-    """The sum of everyone's tensors, in this one's place."""
-    dist.all_reduce(tensor)
-    return tensor
-
-
 def whole(state: Any) -> Any:
     """A state with whole tensors, where each process holds a part of them (FSDP). Rank 0 alone keeps them."""
     if isinstance(state, dict):

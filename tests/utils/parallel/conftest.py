@@ -15,7 +15,7 @@ import torch._dynamo
 import torch.distributed.fsdp
 from torch.distributed import TCPStore
 
-from tools.launch import run_command
+from trainer.parallel import run_command
 
 WARM = sklearn.metrics, torch._dynamo, torch.distributed.fsdp  # what a child would spend seconds to import
 SECONDS = 120  # more than anything here takes; what hangs is killed and fails

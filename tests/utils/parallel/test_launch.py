@@ -111,8 +111,8 @@ def test_after_a_death_a_restart_goes_on_and_ends_as_if_nothing_had_been(argv, t
 
 def test_train_py_starts_a_process_for_each_gpu_of_n_gpu(argv, tmp_path):
     """Here for each of two CPUs; its exit code and its last line are theirs."""
-    start = "import sys, train; from tools import launch; launch._n_gpus = lambda wanted: 2; " \
-            "sys.exit(launch.run_command(train.main, sys.argv[1:]))"  # fmt: skip
+    start = "import sys, train; from trainer.parallel import launch; launch._n_gpus = lambda wanted: 2; " \
+            "sys.exit(train.run_command(train.main, sys.argv[1:]))"  # fmt: skip
     command = [sys.executable, "-c", start, *argv, "--run-id", "two", "-s", "trainer.epochs=1000000", "n_gpu=2"]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     watchdog = threading.Timer(100, process.kill)

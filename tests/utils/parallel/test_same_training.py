@@ -16,7 +16,7 @@ from model.metric import accuracy
 from model.sklearn_metric import macro_f1
 from tools.verify import find_difference
 from trainer import Trainer
-from trainer.fully_sharded import place_model
+from trainer.parallel import place_model
 from utils.checkpoint import load_checkpoint, open_checkpoint
 from utils.parallel import rank, world_size
 from utils.seed import seed_everything

@@ -3,29 +3,24 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from parse_config import ConfigParser
+import torch
 
-if TYPE_CHECKING:
-    import torch
-
-    from base import BaseDataLoader
-    from trainer import Trainer
+from base import BaseDataLoader
+from trainer.build import build_tester
+from utils.checkpoint import open_checkpoint
+from utils.parallel import from_main, largest
 
 
 def check(
-    config: ConfigParser, trainer: "Trainer", build_trainer: Callable[[ConfigParser, "torch.device"], "Trainer"]
+    config: Any,
+    trainer: Any,
+    build_trainer: Callable[[Any, torch.device], Any],
+    build_test_loader: Callable[[Any], BaseDataLoader],
 ) -> None:
     """The stories of train.py and test.py on one batch each, in a folder that is gone then."""
-    from data_loader.build import build_test_loader
-    from data_loader.report import report_data
-    from trainer.build import build_tester
-    from utils.checkpoint import open_checkpoint
-    from utils.parallel import from_main, largest
-
     # ---- an epoch of one batch, validated on one batch, and saved
-    report_data(trainer.data_loader)
     for loader in filter(None, (trainer.data_loader, trainer.valid_data_loader)):
         limit_to_a_batch(loader)
     trainer.epochs, trainer.batch = min(trainer.epochs, trainer.epoch + 1), 0
@@ -45,6 +40,6 @@ def check(
     test_data_loader.close()
 
 
-def limit_to_a_batch(loader: "BaseDataLoader") -> None:
+def limit_to_a_batch(loader: BaseDataLoader) -> None:
     """Let an epoch be a single batch."""
     loader.sampler.length = min(loader.sampler.length, loader.batch_size)

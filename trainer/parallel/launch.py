@@ -11,16 +11,19 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from parse_config import ConfigParser
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
+
+from trainer.parallel.data_parallel import check_same
 from utils.config import definitions
 from utils.errors import TrainingInterrupted, UserError
 from utils.errors import run_command as run_alone
-
-if TYPE_CHECKING:
-    from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
+from utils.parallel import from_main, largest, rank, world_size
 
 SECONDS_TO_CONNECT = 60  # to torchrun, which is on this machine or on that of rank 0
 RUN_DIR = "run_dir"
@@ -30,25 +33,20 @@ Main = Callable[[list[str] | None], None]
 
 
 def run_command(main: Main, argv: list[str] | None = None) -> int:
-    """`utils.errors.run_command`. In a process that torchrun has started, it joins the others, and ends here.
+    """`utils.errors.run_command` in a process that torchrun has started: it joins the others, and ends here.
 
     Of an error, only the first process that has one speaks: the others mostly fail because that one did. After a
     restart by torchrun, `main` is told to go on with the run: -r, and its folder.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return run_alone(main, argv)
     code = 1
     argv = sys.argv[1:] if argv is None else argv
     if os.environ["RANK"] != "0":
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        import torch.distributed as dist
-        from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
-
         store = _torchruns_store()
         failures = PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
-        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        dist.init_process_group(store=failures, rank=rank, world_size=world_size)
+        n = int(os.environ["WORLD_SIZE"])
+        dist.init_process_group(store=failures, rank=int(os.environ["RANK"]), world_size=n)
         argv = _to_go_on(argv, store)
         code = run_alone(lambda argv: _speak_first(main, argv, failures), argv)
     except Exception:
@@ -58,20 +56,14 @@ def run_command(main: Main, argv: list[str] | None = None) -> int:
     os._exit(code)  # at once: torchrun would end it with a signal, as others have ended, or gloo's threads abort it
 
 
-def _torchruns_store() -> "Store":
+def _torchruns_store() -> Store:
     """What all processes of a run can read and write, also after a restart."""
-    from datetime import timedelta
-
-    from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
-
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=SECONDS_TO_CONNECT))
 
 
-def _speak_first(main: Main, argv: list[str] | None, failures: "Store") -> None:
+def _speak_first(main: Main, argv: list[str] | None, failures: Store) -> None:
     """Run `main`. If another process has failed before this one does, end silently, with its exit code."""
-    from utils.parallel import largest
-
     try:
         main(argv)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -103,8 +95,6 @@ def _record(error: Exception) -> None:
 @contextmanager
 def main_first() -> Iterator[None]:
     """Let the first process of each machine go through the block before its others, so that only one downloads."""
-    from utils.parallel import largest
-
     is_first = os.environ.get("LOCAL_RANK", "0") == "0"
     if not is_first:
         largest(0)
@@ -118,16 +108,12 @@ def main_first() -> Iterator[None]:
 
 def remember(run_dir: Path) -> None:
     """Note a run's folder, for these processes to be restarted in."""
-    from utils.parallel import rank, world_size
-
     if world_size() > 1 and rank() == 0:
         _torchruns_store().set(RUN_DIR, str(run_dir.resolve()))
 
 
-def _to_go_on(argv: list[str], store: "Store") -> list[str]:
+def _to_go_on(argv: list[str], store: Store) -> list[str]:
     """The command line, so that it goes on with the run of the processes before this restart, if there were any."""
-    from utils.parallel import from_main, rank
-
     run_dir = Path(store.get(RUN_DIR).decode()) if store.check([RUN_DIR]) else None
     has_begun = from_main(run_dir is not None and any(run_dir.glob("*.pth")))
     if has_begun:
@@ -142,13 +128,9 @@ def _to_go_on(argv: list[str], store: "Store") -> list[str]:
 # ------------------------------------------------------------------------------------------- without torchrun
 
 
-def start(run: Callable[[ConfigParser], Any], config: ConfigParser, argv: list[str] | None) -> None:
+def start(run: Callable[[Any], Any], config: Any, argv: list[str] | None) -> None:
     """`run(config)` in this process, one of several or not; or train.py in a new one for each of n_gpu GPUs."""
-    from utils.parallel import world_size
-
     if world_size() > 1:
-        from trainer.data_parallel import check_same
-
         check_same("config", config.config)
         name = config["trainer"]["type"]
         if name != "Trainer" and not definitions("trainer")[name].is_a("Trainer"):
@@ -161,10 +143,8 @@ def start(run: Callable[[ConfigParser], Any], config: ConfigParser, argv: list[s
         sys.exit(code)
 
 
-def _take_a_gpu(config: ConfigParser) -> None:
+def _take_a_gpu(config: Any) -> None:
     """From now on, `cuda` is the GPU of this process's number on its machine."""
-    import torch
-
     wanted, number = config.args.device, int(os.environ["LOCAL_RANK"])
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is None or wanted == "cpu" or (wanted is None and config["n_gpu"] == 0):
@@ -179,8 +159,6 @@ def _n_gpus(wanted: int) -> int:
     """How many GPUs to use of those that n_gpu asks for; 1 stands for one or none."""
     if wanted < 2:
         return 1
-    import torch
-
     n_found = torch.cuda.device_count()
     if 1 < n_found < wanted:
         logging.getLogger(__name__).warning("n_gpu is %d, torch sees %d: that is what this run uses.", wanted, n_found)
@@ -196,7 +174,7 @@ def _launch(n: int, argv: list[str]) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the processes say what is wrong
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
     config = LaunchConfig(1, 1, n, run_id="train", rdzv_endpoint="localhost:0", rdzv_backend="c10d", max_restarts=0)
-    script = Path(__file__).resolve().parent.parent / "train.py"
+    script = Path(__file__).resolve().parents[2] / "train.py"
     try:
         elastic_launch(config, sys.executable)(str(script), *argv)
         return 0

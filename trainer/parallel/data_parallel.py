@@ -5,12 +5,13 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from utils.data import n_samples
 from utils.errors import UserError
-from utils.parallel import from_main, gather, rank, sum_up, world_size
+from utils.parallel import from_main, gather, rank, world_size
 from utils.seed import derive_seed, seed_everything
 
 
@@ -86,7 +87,7 @@ class DataParallel:
             )
             return
         for parameter in {p for module in self._modules() for p in module.parameters() if p.requires_grad}:
-            parameter.register_hook(lambda gradient: sum_up(gradient * (trainer.weight / world_size())))
+            parameter.register_hook(lambda gradient: self._sum(gradient * (trainer.weight / world_size())))
 
     def steps(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The batches of an epoch. Each step has random numbers of its own, so that it can be repeated."""
@@ -109,6 +110,11 @@ class DataParallel:
             rest = rest()
         loss.register_hook(lambda gradient: gradient * weight)
         return loss, *rest
+
+    @staticmethod
+    def _sum(gradient: Tensor) -> Tensor:
+        dist.all_reduce(gradient)
+        return gradient
 
     @torch.no_grad()
     def _share_state(self) -> None:
