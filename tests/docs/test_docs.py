@@ -201,7 +201,7 @@ def test_the_commands_of_the_page_on_options_work_and_name_every_option(run_page
     assert all(f"**`{name}" in text for name in names)
 
 
-@pytest.mark.crash  # half a minute; tests/utils/parallel starts processes in less
+@pytest.mark.crash  # half a minute; tests/trainer/parallel starts processes in less
 def test_the_commands_of_the_page_on_many_gpus_work(project):
     """torchrun as a module, so that it is this Python's."""
     text = (PROJECT / "docs" / "scaling.md").read_text(encoding="utf-8")

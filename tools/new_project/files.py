@@ -17,7 +17,8 @@ CORE_OF_ROOMS = ("__init__.py", "build.py", "check.py", "faults.py", "fingerprin
 CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config.py", "config.schema.json",
         "requirements.txt", "requirements-dev.txt", "requirements-tune.txt", "pyproject.toml", "Makefile", ".gitignore",
         "saved/.gitkeep", "tests/conftest.py", "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py",
-        "tests/test_bad_input.py", "tests/test_safety.py", "tests/trainer/test_trainer.py")  # fmt: skip
+        "tests/test_bad_input.py", "tests/test_safety.py", "tests/trainer/test_trainer.py",
+        "tests/trainer/parallel")  # fmt: skip
 CORE_PAGES = ("06_the_template.md", "07_data_options.md", "08_training_options.md", "search.md", "reference.md")
 TESTED_EXAMPLE = "tests/example.json"  # in a copy, the example as it was: config.json is its owner's
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")

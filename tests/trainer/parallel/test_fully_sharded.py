@@ -1,4 +1,4 @@
-"""What FSDP cannot do is one line. What it does is compared with one process in tests/utils/parallel/."""
+"""What FSDP cannot do is one line. What it does is compared with one process in test_same_training.py."""
 
 import pytest
 import torch
