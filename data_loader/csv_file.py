@@ -17,6 +17,7 @@ from data_loader.table.features import (
     choose_columns,
     encode_columns,
     learn_columns,
+    notes,
     problems,
     text_columns,
 )
@@ -179,22 +180,23 @@ class CsvDataLoader(BaseDataLoader):
         decimal: str = ".",
         na_values: Sequence[str] = (),
         **others: Any,
-    ) -> tuple[Tensor, list[str], list[str]]:
+    ) -> tuple[Tensor, list[str], list[str], dict[int, str]]:
         """New rows as a model's input, with what a training has `fitted`: a file, or an open one; it needs no target.
 
         The other arguments are those that the loader was made with; some do not matter here.
-        Returns the batch, float32 (rows, n_features); a name for each row, its number; and in words what does not fit,
-        such as a category that the training never saw: what is no number is filled as a gap.
+        Returns the batch, float32 (rows, n_features); a name for each row, its number; in words what does not fit,
+        such as a category that the training never saw (what is no number is filled as a gap); and the same for each
+        row that it is true of, by its place in the batch.
         Raises FileNotFoundError without the file, and ValueError for a missing column.
         """
         _check(fitted)
         learnt, file = fitted["columns"], CsvFile(source, separator, decimal, na_values)
         file.require("columns of the training", learnt)
         table = file.read(learnt, text_columns(learnt))
-        words = problems(table, learnt, decimal)
+        words, of_rows = problems(table, learnt, decimal), notes(table, learnt, decimal)
         n_rows = len(next(iter(table.values())).values)
         data = encode_columns(table, learnt, np.arange(n_rows), decimal)
-        return torch.from_numpy(data), [str(row + 1) for row in range(n_rows)], words
+        return torch.from_numpy(data), [str(row + 1) for row in range(n_rows)], words, of_rows
 
 
 def _with_target(table: dict[str, Column], target: str, path: str | Path) -> dict[str, Column]:

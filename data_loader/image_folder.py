@@ -117,11 +117,12 @@ class ImageFolderDataLoader(BaseDataLoader):
         transforms: Entries = (),
         eval_transforms: Entries | None = None,
         **others: Any,
-    ) -> tuple[Tensor, list[str], list[str]]:
+    ) -> tuple[Tensor, list[str], list[str], dict[int, str]]:
         """New images as a model's input: a file, several, or all in a folder.
 
         The other arguments are those that the loader was made with; some do not matter here.
-        Returns the batch, float32 (images, 3, height, width); the path of each image; and in words what cannot be read.
+        Returns the batch, float32 (images, 3, height, width); the path of each image; in words what cannot be read;
+        and notes on those that can be, which there are none of.
         Raises ValueError if nothing can be read, and UserError for images of different sizes.
         """
         _check(fitted)
@@ -138,7 +139,7 @@ class ImageFolderDataLoader(BaseDataLoader):
                 problems.append(str(error))
         if not images:
             raise ValueError("; ".join(problems[:5]) or f"no image in {', '.join(map(str, sources))}")
-        return Collate(to_floats(()))(images)[0], names, problems
+        return Collate(to_floats(()))(images)[0], names, problems, {}
 
 
 class Images:

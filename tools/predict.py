@@ -18,7 +18,7 @@ import argparse
 import io
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,18 +60,18 @@ def main(argv: list[str] | None = None) -> None:
     tables = []
     for source in sources:
         try:
-            batch, names, problems = predictor.read(source)
+            batch, names, problems, notes = predictor.read(source)
         except UserError as error:
             problems = [str(error)]
         else:
             if len(sources) > 1:  # the name of a row is its number
                 names = [f"{source}:{name}" if name.isdecimal() else name for name in names]
-            tables.append(predictor.predict(batch, names))
+            tables.append(predictor.predict(batch, names, notes))
         for words in problems:
             print(printable(f"{source}: {words}" if isinstance(source, str) else words), file=sys.stderr)
     if not tables:
         raise UserError("nothing could be predicted")
-    table = pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True).fillna({"note": ""})
     if args.csv is None:
         _show(table)
     else:
@@ -118,21 +118,22 @@ class Predictor:
         inputs: what the run's data loader reads: the path of a CSV file, of a picture, or of a folder of them; for a
             table also an open file, a DataFrame, or a list of dicts; or a tensor, the model's input, (samples, ...).
         Returns a row for each: `input`, its name; `prediction`, a class or a value in original units; for classes
-        `probability`, that of the prediction, and one for each of up to 20 classes, `probability_<class>`.
+        `probability`, that of the prediction, and one for each of up to 20 classes, `probability_<class>`; `note`, if
+            some values of a row are not like those of the training: which ones.
         Raises UserError if it cannot be read.
         """
-        batch, names, problems = self.read(inputs)
+        batch, names, problems, notes = self.read(inputs)
         for words in problems:
             logger.warning("%s", words)
-        return self.predict(batch, names)
+        return self.predict(batch, names, notes)
 
-    def read(self, inputs: Any) -> tuple["torch.Tensor", list[str], list[str]]:
-        """The model's input, a name for each sample, and in words what does not fit. See `__call__`."""
+    def read(self, inputs: Any) -> tuple["torch.Tensor", list[str], list[str], dict[int, str]]:
+        """The model's input, a name for each sample, in words what does not fit, and by sample. See `__call__`."""
         import torch
 
         read_inputs = getattr(self.loader, "read_inputs", None)
         if isinstance(inputs, torch.Tensor):
-            return inputs, [str(number + 1) for number in range(len(inputs))], []
+            return inputs, [str(number + 1) for number in range(len(inputs))], [], {}
         if read_inputs is None:
             if isinstance(inputs, list) and not isinstance(inputs[0], dict):
                 return self.read(torch.tensor([inputs], dtype=torch.float32))
@@ -160,8 +161,8 @@ class Predictor:
         pd.DataFrame(rows).to_csv(text, index=False)
         return text
 
-    def predict(self, batch: "torch.Tensor", names: Sequence[str]) -> "DataFrame":
-        """The table of `__call__` for a model's input."""
+    def predict(self, batch: "torch.Tensor", names: Sequence[str], notes: Mapping[int, str] = {}) -> "DataFrame":
+        """The table of `__call__` for a model's input, a name for each sample, and notes on some of them."""
         import torch
 
         from logger.figures import prediction_table
@@ -174,7 +175,8 @@ class Predictor:
         [output] = cat_batches([(output,) for output in outputs])
         output = map_tensors(self.loader.in_original_units, output)
         table = prediction_table(output, classes=self._classes(output))
-        return table.assign(index=list(names)).rename(columns={"index": "input"})
+        table = table.assign(index=list(names)).rename(columns={"index": "input"})
+        return table.assign(note=[notes.get(row, "") for row in range(len(table))]) if notes else table
 
     def _classes(self, output: Any) -> Any:
         """The classes' names, or the numbers of those that the loss has told apart."""

@@ -188,10 +188,10 @@ def _places(column: Column, learnt: dict[str, Any]) -> np.ndarray:
     return np.array([*places, categories.get(learnt["most_frequent"], other)])
 
 
-def problem(column: Column, learnt: dict[str, Any], decimal: str) -> str:
-    """In words, which texts of a column are none of the known categories, no date or no number; or nothing."""
+def odd_rows(column: Column, learnt: dict[str, Any], decimal: str) -> tuple[np.ndarray, str]:
+    """The rows whose text is no known category, no date or no number, and in words what it is not."""
     if not column.is_text:
-        return ""
+        return np.arange(0), ""
     if learnt["kind"] == "category":
         is_odd, what = np.isin(column.texts, learnt["categories"], invert=True), "is no category that training knows"
     elif learnt["kind"] == "date":
@@ -199,8 +199,4 @@ def problem(column: Column, learnt: dict[str, Any], decimal: str) -> str:
         is_odd, what = np.asarray(dates.isna()), "is no date as those of the training"
     else:
         is_odd, what = np.isnan(numbers_of(column.texts, decimal)), "is no number"
-    rows = np.flatnonzero(np.append(is_odd, False)[column.values])
-    if len(rows) == 0:
-        return ""
-    more = f", nor are those of {len(rows) - 1} other rows" if len(rows) > 1 else ""
-    return f"{column.name!r}: {column.text(rows[0])!r} in row {rows[0] + 1} {what}{more}"
+    return np.flatnonzero(np.append(is_odd, False)[column.values]), what

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data_loader.table.columns import encode, feature_names, is_learnt, learn, problem, refuse_odd_values, why_left_out
+from data_loader.table.columns import encode, feature_names, is_learnt, learn, odd_rows, refuse_odd_values, why_left_out
 from data_loader.table.reading import Column, CsvFile, shorten
 
 Table = dict[str, Column]  # by name
@@ -64,8 +64,23 @@ def problems(
     table: Table, learnt: Learnt, decimal: str, kinds: Sequence[str] = ("number", "date", "category")
 ) -> list[str]:
     """In words, a line for each column of these kinds with values that are not like those of the training."""
-    return [words for name, of_column in learnt.items()
-            if of_column["kind"] in kinds and (words := problem(table[name], of_column, decimal))]  # fmt: skip
+    lines = []
+    for name in [name for name, of_column in learnt.items() if of_column["kind"] in kinds]:
+        rows, what = odd_rows(table[name], learnt[name], decimal)
+        if len(rows):
+            more = f", nor are those of {len(rows) - 1} other rows" if len(rows) > 1 else ""
+            lines.append(f"{name!r}: {table[name].text(rows[0])!r} in row {rows[0] + 1} {what}{more}")
+    return lines
+
+
+def notes(table: Table, learnt: Learnt, decimal: str) -> dict[int, str]:
+    """In words, by the number of a row from 0, which of its values are not like those of the training."""
+    found: dict[int, list[str]] = {}
+    for name, of_column in learnt.items():
+        rows, what = odd_rows(table[name], of_column, decimal)
+        for row in rows.tolist():
+            found.setdefault(row, []).append(f"{name!r}: {table[name].text(row)!r} {what}")
+    return {row: "; ".join(words) for row, words in found.items()}
 
 
 def all_names(learnt: Learnt) -> list[str]:

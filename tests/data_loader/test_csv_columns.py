@@ -89,7 +89,7 @@ def test_dates_become_numbers(load, format):
     loader = load({"test_size": 0.1}, day=written)
     parts = ["year", "month", "day", "weekday", *(["hour"] if "%H" in format else [])]
     assert loader.feature_names == ["x", *(f"day_{part}" for part in parts)]
-    inputs, _, problems = CsvDataLoader.read_inputs(loader.fitted, load.path)
+    inputs, _, problems, _ = CsvDataLoader.read_inputs(loader.fitted, load.path)
     of_day = loader.fitted["columns"]["day"]["parts"]["day"]
     inputs = inputs[:, 3] * of_day["std"] + of_day["mean"]
     expected = days.dt.day.astype(float)

@@ -43,8 +43,8 @@ def test_another_table_is_read_whole_as_the_training_was(path, fitted, tmp_path)
     data, target = whole(CsvDataLoader(write(other, tmp_path / "other.csv"), "survived", 3, training=False,
                                        fitted=fitted, whole=True))  # fmt: skip
     assert target.tolist() == [["no", "yes"].index(word) for word in rows["survived"]]  # one class only is fine, too
-    expected, names, problems = CsvDataLoader.read_inputs(fitted, path)
-    assert (len(expected), names[:2], problems) == (1000, ["1", "2"], [])
+    expected, names, problems, notes = CsvDataLoader.read_inputs(fitted, path)
+    assert (len(expected), names[:2], problems, notes) == (1000, ["1", "2"], [], {})
     age = fitted["columns"]["age"]
     assert torch.equal(data[:, 1:], expected[:3, 1:])
     ages = (other["age"].fillna(age["median"]) - age["mean"]) / age["std"]
@@ -77,11 +77,12 @@ def test_a_table_that_grew_is_tested_with_a_warning(path, fitted, tmp_path, capl
 
 def test_inputs_need_no_target_and_one_row_is_enough(fitted):
     text = "age,sex,cabin,port,relatives,alone,fare\n?,female,first,Mokpo,0,True,10\n"
-    data, names, [of_age, of_port] = CsvDataLoader.read_inputs(fitted, io.StringIO(text), batch_size=1)
+    data, names, [of_age, of_port], notes = CsvDataLoader.read_inputs(fitted, io.StringIO(text), batch_size=1)
     assert (data.shape, names) == ((1, 13), ["1"])
     assert data.isfinite().all()
     assert of_age == "'age': '?' in row 1 is no number"
     assert of_port == "'port': 'Mokpo' in row 1 is no category that training knows"
+    assert notes == {0: "'age': '?' is no number; 'port': 'Mokpo' is no category that training knows"}
     with pytest.raises(ValueError, match="there is no column 'fare'"):
         CsvDataLoader.read_inputs(fitted, io.StringIO(text.replace("fare", "fee")))
 

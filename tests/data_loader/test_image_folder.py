@@ -179,7 +179,9 @@ def test_new_images_need_no_class(folder):
     fitted = loader(folder).fitted
     [(expected, _)] = loader(folder, batch_size=8, training=False)
     (folder / "test" / "cat" / "broken.jpg").write_text("no image")
-    data, names, [problem] = ImageFolderDataLoader.read_inputs(fitted, folder / "test", [FLIP], [RESIZE], batch_size=3)
+    data, names, [problem], _ = ImageFolderDataLoader.read_inputs(
+        fitted, folder / "test", [FLIP], [RESIZE], batch_size=3
+    )
     assert torch.equal(data, expected)
     assert names == [str(folder / "test" / name / f"{i}.png") for name in ("cat", "dog") for i in range(4)]
     assert "broken.jpg cannot be read as an image" in problem

@@ -66,8 +66,8 @@ def test_one_row_in_any_form_is_the_same_prediction(run_dir, path, table):
     for form in (row, row.to_dict("records"), io.StringIO(row.to_csv(index=False))):
         found = predictor(form).iloc[0].to_dict()
         assert found["probability_yes"] == pytest.approx(expected["probability_yes"], abs=1e-6)
-    batch, names, problems = predictor.read(row)
-    assert (batch.shape, names, problems) == ((1, 13), ["1"], [])
+    batch, names, problems, notes = predictor.read(row)
+    assert (batch.shape, names, problems, notes) == ((1, 13), ["1"], [], {})
     assert predictor(batch)["prediction"][0] == expected["prediction"]
 
 
@@ -83,7 +83,8 @@ def test_what_does_not_fit_is_named_and_the_rest_is_predicted(run_dir, path, tab
     assert shown.out.count("odd.csv:") == 3 and "short.csv" not in shown.out
     run("-r", run_dir, tmp_path / "none.csv", code=2)
     assert "nothing could be predicted" in capsys.readouterr().err
-    predict.load(run_dir)(odd)
+    notes = predict.load(run_dir)(odd)["note"]
+    assert notes.tolist() == ["'port': 'Mokpo' is no category that training knows", "", ""]
     assert "'Mokpo'" in caplog.text
     with pytest.raises(UserError, match="no column 'age'"):
         predict.load(run_dir)(table.drop(columns="age"))
