@@ -33,6 +33,8 @@ class CaliforniaHousingDataLoader(BaseDataLoader):
     Source: R. Kelley Pace and Ronald Barry, "Sparse Spatial Autoregressions", 1997; `fetch_california_housing`.
     """
 
+    feature_names = ("MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude")
+
     def __init__(
         self,
         data_home: str | Path,

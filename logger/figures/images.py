@@ -37,7 +37,7 @@ def image_grid(images: Tensor, titles: Sequence[str] = (), are_right: Sequence[b
         if titles:
             color = INK if not are_right else GREEN if are_right[i] else VERMILLION
             axes.text(left + width / scale / 2, bottom + height / scale + 0.03, titles[i], ha="center", va="bottom",
-                      fontsize=7.5, linespacing=1.15, color=color)  # fmt: skip
+                      fontsize=8.5, linespacing=1.15, color=color)  # fmt: skip
     axes.set(xlim=(0, n_columns * right - GAP), ylim=(-n_rows * down, 0))
     axes.axis("off")
     return figure

@@ -13,7 +13,7 @@ from tests.tools.test_report import EVIL, Page
 from tools.data.__main__ import main
 from tools.data.checks import checks
 from tools.data.part import read_part
-from tools.data.sections import features
+from tools.data.sections import features, targets
 from utils.errors import UserError, run_command
 
 
@@ -125,6 +125,27 @@ def test_correlations_are_pandas_own():
     for i, name in enumerate("ab"):
         expected = pd.Series(x[:, i].numpy()).corr(pd.Series(y[:, 0].numpy()))
         assert float(page.cells(name)[0]) == pytest.approx(expected, abs=1e-4)
+
+
+def bars(values):
+    """The rows of the chart of the values to predict: what a bar stands for, and its number."""
+    x = torch.arange(len(values)).float().unsqueeze(1)
+    page = Page(f"<body>{targets([part_of(x, torch.tensor(values).unsqueeze(1))], [], lambda target: target)}</body>")
+    chart = [text for tag, text in page.texts if tag in ("th", "td")]
+    return dict(zip(chart[::3], chart[1::3], strict=False))
+
+
+def test_values_to_predict_have_a_bar_each_or_are_grouped_between_round_numbers():
+    assert list(bars([1.5, 3.0, 3.0, 0.25]).items())[:3] == [("0.25", "1"), ("1.5", "1"), ("3", "2")]
+    assert list(bars([7.0]).items())[:1] == [("7", "1")]
+    grouped = bars([i / 100 for i in range(-50, 151)])
+    assert list(grouped.items())[:2] == [("-0.5 to -0.4", "10"), ("-0.4 to -0.3", "10")]
+    assert grouped["1.4 to 1.5"] == "11"  # the last one holds its end, too
+
+
+def test_what_only_rounding_keeps_from_zero_is_zero(look, shared_data):
+    page = look("configs/california_housing.json", f"data_loader.args.data_home={shared_data / 'california'}")
+    assert page.cells("MedInc")[3] == "0.0000"
 
 
 def test_bad_input_is_one_line(tmp_path, capsys):

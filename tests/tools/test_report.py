@@ -4,7 +4,10 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from tools.page import charts
 from tools.report.__main__ import main
 from utils.errors import UserError, run_command
 
@@ -114,6 +117,15 @@ def test_several_runs_are_told_apart_and_their_configs_compared(report, make_run
     first.rename(other)
     make_run()
     assert {"Cats/first", "Dogs/first"} <= set(report(tmp_path / "Cats/first", other).curves[0])
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_the_ticks_of_an_axis_are_told_apart(low, span):
+    ticks = charts._nice_ticks(low, low + span, 5)
+    assume(span > 1e-4 * abs(low))  # else a label had to be longer than the room for it
+    labels = [charts._label(tick) for tick in ticks]
+    assert len(set(labels)) == len(ticks) >= 2
+    assert [float(label) for label in labels] == pytest.approx(ticks, rel=1e-5, abs=1e-3 * span)
 
 
 def test_what_a_strangers_files_say_is_text(report, make_run):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +16,11 @@ from torch import Tensor
 from tools.data.checks import Check, is_classes
 from tools.data.part import Part
 from tools.page import Html, bar_chart, element, join, section, sentence, table
+from tools.page.charts import round_step
 
 MAX_BARS = 30
 MAX_FEATURES = 60
 N_IMAGES = 32
-N_BINS = 24
 
 
 def story(parts: Sequence[Part], classes: list[str]) -> Html:
@@ -61,8 +62,13 @@ def _range(values: Tensor | None) -> list[Any]:
         return [None] * 5
     known = values.double()[torch.isfinite(values)]
     spread = float(known.std(correction=0)) if len(known) else None
-    ends = [float(f(known)) for f in (torch.min, torch.mean, torch.max)] if len(known) else [None] * 3
-    return [values.numel() - len(known), *ends, spread]
+    low, mean, high = [float(f(known)) for f in (torch.min, torch.mean, torch.max)] if len(known) else [None] * 3
+    return [values.numel() - len(known), low, _without_noise(mean, spread), high, spread]
+
+
+def _without_noise(value: float | None, spread: float | None) -> float | None:
+    """0 for what only float32's rounding keeps from it, such as the mean of a feature that is standardized."""
+    return 0.0 if value is not None and spread is not None and abs(value) < 1e-6 * spread else value
 
 
 def targets(parts: Sequence[Part], classes: list[str], in_original_units: Any) -> Html | None:
@@ -77,7 +83,10 @@ def targets(parts: Sequence[Part], classes: list[str], in_original_units: Any) -
         for part in known
     ):
         values = [in_original_units(part.target).double().flatten() for part in known]
-        rows = [[part.name, *_range(v)[1:], float(v.nanmedian())] for part, v in zip(known, values, strict=True)]
+        rows = []
+        for part, v in zip(known, values, strict=True):
+            _, *ends, spread = _range(v)
+            rows.append([part.name, *ends, spread, _without_noise(float(v.nanmedian()), spread)])
         head = ["", "smallest", "mean", "largest", "std", "median"]
         return section("Target", _histogram("The values to predict, in training", values[0]), table(head, rows))
     return None
@@ -109,10 +118,16 @@ def _class_counts(parts: Sequence[Part], classes: list[str]) -> Html:
 
 
 def _histogram(title: str, values: Tensor) -> Html:
+    """A bar for each value or, of many, for each part of their range, with round ends."""
     known = values[torch.isfinite(values)].numpy()
-    counts, edges = np.histogram(known, bins=min(N_BINS, max(1, len(np.unique(known)))))
-    bars = [(f"{low:.4g} to {high:.4g}", int(n)) for low, high, n in zip(edges, edges[1:], counts, strict=False)]
-    return bar_chart(title, bars, total=max(1, len(known)))
+    different, counts = np.unique(known, return_counts=True)
+    names = [f"{value:.6g}" for value in different]
+    if len(different) > MAX_BARS:
+        step = round_step((different[-1] - different[0]) / MAX_BARS)
+        edges = np.arange(np.floor(different[0] / step), np.ceil(different[-1] / step) + 1) * step
+        counts, _ = np.histogram(known, edges.astype(np.float32))  # as the targets are, so that an end is its bar's
+        names = [f"{low:.6g} to {high:.6g}" for low, high in itertools.pairwise(edges)]
+    return bar_chart(title, list(zip(names, counts.tolist(), strict=True)), total=max(1, len(known)))
 
 
 def features(part: Part, names: Sequence[str]) -> Html | None:
@@ -168,6 +183,7 @@ def raw_table(path: Path, arguments: dict[str, Any]) -> Html:
         is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         common = "" if is_number or known.empty else str(known.value_counts().index[0])[:60]
         ends = [float(known.min()), float(known.max())] if is_number and len(known) else [None, None]
+        ends = [int(end) if end is not None and end.is_integer() else end for end in ends]
         rows.append(
             [
                 str(name),

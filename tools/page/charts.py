@@ -141,16 +141,20 @@ def _nice_ticks(low: float, high: float, n: int) -> list[float]:
     """About n round numbers from `low` to `high`."""
     if high <= low:
         return [low]
-    rough = (high - low) / n
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next((power * f for f in (1, 2, 5, 10) if power * f >= rough), rough)
+    step = round_step((high - low) / n)
     first = math.ceil(low / step)
     return [(first + i) * step for i in range(int((high - low) / step) + 2)]
 
 
+def round_step(length: float) -> float:
+    """The smallest of 1, 2 or 5 times a power of ten that is no shorter."""
+    power = 10.0 ** math.floor(math.log10(length))
+    return next((power * f for f in (1, 2, 5, 10) if power * f >= length), length)
+
+
 def _label(value: float) -> str:
-    if 0 < abs(value) < 1e-3 or abs(value) >= 1e5:
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    if 0 < abs(value) < 1e-4 or abs(value) >= 1e5:
+        return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
     return f"{value:.6g}"
 
 
