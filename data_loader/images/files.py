@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from torch import Tensor
 
@@ -54,15 +55,18 @@ def images_of_classes(folder: Path, classes: Sequence[str], below: bool) -> tupl
     return files, numbers
 
 
-def read_image(path: str) -> Tensor:
-    """An image as RGB: bytes, (3, height, width). Raises UserError, naming the file, if it cannot be read."""
+def read_image(path: str, file: IO[bytes] | None = None) -> Tensor:
+    """An image as RGB: bytes, (3, height, width). Raises UserError, naming the file, if it cannot be read.
+
+    file: the image itself, where `path` only says where it is from.
+    """
     from PIL import Image
     from torchvision.transforms.v2.functional import pil_to_tensor
 
     try:
         if Path(path).exists() and not Path(path).is_file():
             raise OSError("it is no file")  # a pipe would be waited for
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file or path, formats=FORMATS) as image:
             if image.mode[0] in "IF":
                 raise ValueError("more than 8 bits per colour would be cut off; convert it")
             return pil_to_tensor(image.convert("RGB"))

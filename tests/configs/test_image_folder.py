@@ -16,7 +16,7 @@ def images(tmp_path_factory):
     """data/images, made by the code in docs/examples/images.md."""
     folder = tmp_path_factory.mktemp("project")
     page = Path("docs/examples/images.md").read_text(encoding="utf-8")
-    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         exec(code, {})
@@ -34,6 +34,19 @@ def test_image_folder_tells_the_photos_apart(train, evaluate, images):
     results = evaluate(run_dir)
     assert results["n_samples"] == 260
     assert results["accuracy"] > 0.75  # the classes are equally large
+
+
+def test_tar_images_trains_from_the_tar_files_of_the_page(train, evaluate, images, monkeypatch):
+    page = Path("docs/examples/images.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(import io.*?)```", page, re.DOTALL)
+    with monkeypatch.context() as patch:
+        patch.chdir(images.parent.parent)
+        exec(code, {"Path": Path})
+    settings = (f"data_loader.args.data_dir={images.parent / 'tar'}", "data_loader.args.num_workers=0")
+    run_dir = train("configs/tar_images.json", *settings, "trainer.epochs=4", "trainer.tensorboard=false")
+    results = evaluate(run_dir)
+    assert results["n_samples"] == 260
+    assert results["accuracy"] > 0.75
 
 
 def test_torchvision_finetune_runs_offline_from_a_local_weights_file(

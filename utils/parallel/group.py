@@ -58,7 +58,7 @@ def largest(number: int) -> int:
 
 def whole(state: Any) -> Any:
     """A state with whole tensors, where each process holds a part of them (FSDP). Rank 0 alone keeps them."""
-    if isinstance(state, dict):
+    if isinstance(state, dict) and world_size() > 1:
         return {key: whole(value) for key, value in state.items()}
     if not hasattr(state, "full_tensor"):
         return state
