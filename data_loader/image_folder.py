@@ -164,10 +164,11 @@ class Images:
 class ImageDataset(BaseDataset):
     """Images and their class numbers, read one by one.
 
+    images: by number, as bytes, (3, height, width).
     steps: the transforms, of an image as bytes.
     """
 
-    def __init__(self, images: Images, target: Tensor, steps: Sequence[Callable[[Tensor], Tensor]]):
+    def __init__(self, images: Any, target: Tensor, steps: Sequence[Callable[[Tensor], Tensor]]):
         self.images, self.target = images, target
         needs_floats = any(type(step).__name__ == "Normalize" for step in steps)
         self.steps = [to_floats(steps)] if needs_floats else steps

@@ -58,8 +58,8 @@ def largest(number: int) -> int:
 
 def whole(state: Any) -> Any:
     """A state with whole tensors, where each process holds a part of them (FSDP). Rank 0 alone keeps them."""
-    if isinstance(state, dict) and world_size() > 1:
-        return {key: whole(value) for key, value in state.items()}
+    if isinstance(state, dict):
+        return {key: whole(value) for key, value in state.items()} if world_size() > 1 else state
     if not hasattr(state, "full_tensor"):
         return state
     tensor = state.full_tensor()
