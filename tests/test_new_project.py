@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import new_project
+from tests.docs.pages import run_in_its_own_process
 from tools.new_project import files as template
 from utils.config import catalog, checked, read_json
 from utils.errors import run_command
@@ -18,12 +19,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 ROOMS = ("data_loader", "model", "trainer")
 
 
-def run(*command: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=170)
-
-
 def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def lint(project: Path, tool: str, *options: str) -> None:
+    """Run a tool that the project's `make lint` runs."""
+    assert f".venv/bin/{tool}" in (project / "Makefile").read_text()
+    program, *arguments = tool.split()
+    command = [Path(sys.executable).parent / program, *arguments, *options]
+    checked = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
 
 
 def copy(target: Path, *options: str) -> Path:
@@ -81,13 +87,8 @@ def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tm
         "trainer/parallel/launch.py", "trainer/report.py", "trainer/several.py", "trainer/trainer.py",
     }  # fmt: skip
     assert "# mine" in (target / "README.md").read_text()
-    tools = Path(sys.executable).parent
-    for tool in ("ruff check", "ruff format --check", f"basedpyright -p . --pythonpath {sys.executable}"):
-        assert tool.split(" --pythonpath")[0] in (target / "Makefile").read_text()
-        checked = subprocess.run(
-            [tools / tool.split()[0], *tool.split()[1:]], cwd=target, capture_output=True, text=True
-        )
-        assert checked.returncode == 0, checked.stdout
+    for tool in ("ruff check", "ruff format --check"):
+        lint(target, tool)
 
     for path, source in OWN.items():
         (target / path).parent.mkdir(exist_ok=True)
@@ -95,24 +96,25 @@ def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tm
     for path in ("config.json", "configs/iris.json"):
         (target / path).parent.mkdir(exist_ok=True)
         (target / path).write_text(json.dumps(OWN_CONFIG))
-    trained = run("train.py", "-c", "config.json", "--run-id", "a", cwd=target)
-    assert trained.returncode == 0, trained.stderr
-    tested = run("test.py", "-r", "saved/Iris/a", cwd=target)
-    assert tested.returncode == 0, tested.stderr
+    # of its tests those that meet what the owner changed; base, utils and so on are the very files that are tested here
+    own = "tests/data_loader tests/model tests/test_safety.py tests/test_bad_input.py"
+    commands = ("train.py -c config.json --run-id a", "test.py -r saved/Iris/a", f"-m pytest -q -x {own}")
+    run_in_its_own_process(target, [f"python {command}" for command in commands])
     assert json.loads((target / "saved/Iris/a/test_metrics.json").read_text())["n_samples"] == 75
     metrics = json.loads((target / "saved/Iris/a/test_metrics.json").read_text())
     assert metrics["mine"] == pytest.approx(2 * metrics["balanced_accuracy"])  # there are 25 of each class
-    # of its tests those that meet what the owner changed; base, utils and so on are the very files that are tested here
-    own = ["tests/data_loader", "tests/model", "tests/test_safety.py", "tests/test_bad_input.py"]
-    passed = run("-m", "pytest", "-q", "-x", *own, cwd=target)
-    assert passed.returncode == 0, passed.stdout
+
+
+@pytest.mark.crash  # nearly a minute of CPU; `make lint` checks the very files in the template
+def test_a_copy_passes_the_type_checker(tmp_path):
+    lint(copy(tmp_path / "mine"), "basedpyright -p .", "--pythonpath", sys.executable)
 
 
 def test_the_tests_of_an_example_that_is_gone_are_skipped(tmp_path):
     target = copy(tmp_path / "mine")
     (target / "model/mlp.py").unlink()
-    passed = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_commands.py", cwd=target)
-    assert passed.returncode == 0 and "passed" not in passed.stdout.splitlines()[-1], passed.stdout
+    printed = run_in_its_own_process(target, ["python -m pytest -q -p no:cacheprovider tests/test_commands.py"])
+    assert " skipped" in printed and "passed" not in printed, printed
 
 
 @pytest.mark.parametrize("example", sorted((PROJECT / "configs").glob("*.json")), ids=lambda path: path.stem)

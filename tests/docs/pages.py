@@ -2,11 +2,14 @@
 
 import contextlib
 import io
+import os
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from unittest.mock import patch
 
 import torch
@@ -35,6 +38,14 @@ def run_line(line: str) -> str:
     torch.set_num_threads(1)  # as in conftest.py; the command's config may have wanted more
     assert not code, f"{line}: exit code {code}\n{printed.getvalue()}"
     return printed.getvalue()
+
+
+def run_in_its_own_process(project: Path, lines: list[str]) -> str:
+    """Run commands with the code of a project that has files of its own; returns what they print."""
+    done = subprocess.run([sys.executable, "-P", __file__, *lines], cwd=project, capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(project)})  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import contextlib
 import inspect
 import io
 import json
-import os
 import re
 import shlex
 import shutil
@@ -20,8 +19,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.docs import pages
-from tests.docs.pages import blocks, run_line
+from tests.docs.pages import blocks, run_in_its_own_process, run_line
 from trainer import Trainer
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -166,14 +164,6 @@ def run_page_commands(project, monkeypatch):
     """Run a page's commands in order in the copy's folder; returns what they print."""
     monkeypatch.chdir(project)
     return lambda page, replaced=(): "".join(run_line(line) for line in lines(page, replaced))
-
-
-def run_in_its_own_process(project, lines):
-    """Run commands with the code of a project that has files of its own; returns what they print."""
-    done = subprocess.run([sys.executable, "-P", pages.__file__, *lines], cwd=project, text=True,
-                          env=os.environ | {"PYTHONPATH": str(project)}, capture_output=True)  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def test_the_files_and_commands_of_the_page_on_the_template_work(project):
