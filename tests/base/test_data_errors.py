@@ -254,7 +254,6 @@ print(*[worker.pid for worker in loader._iterator._workers])
 @pytest.mark.parametrize(
     ("ending", "code"),
     [
-        ("", 0),
         ("raise SystemExit(5)", 5),
         ("os.kill(loader._iterator._workers[0].pid, signal.SIGKILL)", 0),
         ("os.killpg(0, signal.SIGTERM)", -signal.SIGTERM),

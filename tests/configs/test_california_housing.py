@@ -5,14 +5,14 @@ from torch import nn
 from data_loader.california import CaliforniaHousingDataLoader
 from utils.checkpoint import load_checkpoint
 
-EPOCHS = 10  # of 200
+EPOCHS = 4  # of 200
 
 
 @pytest.mark.parametrize("name, standardize", [("california_housing", True), ("california_housing_raw", False)])
 def test_the_plain_loop_has_the_same_losses_and_weights(name, standardize, train, read_metrics, evaluate, shared_data):
     data_home = shared_data / "california"
     # torch.optim.Adam as the loop below has it: a fused one rounds differently
-    settings = [f"trainer.epochs={EPOCHS}", "trainer.verbosity=0", "optimizer.args.fused=false"]
+    settings = [f"trainer.epochs={EPOCHS}", "trainer.tensorboard=false", "optimizer.args.fused=false"]
     run_dir = train(f"configs/{name}.json", f"data_loader.args.data_home={data_home}", *settings)
 
     torch.manual_seed(123)
@@ -37,4 +37,4 @@ def test_the_plain_loop_has_the_same_losses_and_weights(name, standardize, train
     results = evaluate(run_dir)
     assert results["n_samples"] == 4128
     if standardize:
-        assert results["r2_score"] > 0.7
+        assert results["r2_score"] > 0.6
