@@ -261,7 +261,7 @@ print(*[worker.pid for worker in loader._iterator._workers])
 )
 def test_a_script_that_leaves_a_loop_early_ends_silently_and_leaves_no_process(ending, code):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT + ending], capture_output=True, text=True, timeout=60, start_new_session=True
+        [sys.executable, "-c", SCRIPT + ending], capture_output=True, text=True, timeout=300, start_new_session=True
     )
     assert (done.returncode, done.stderr) == (code, "")
     assert end_soon(done.stdout.split())

@@ -92,7 +92,7 @@ def test_a_strangers_file_names_and_values_do_not_steer_the_terminal(run_dir, tm
         path.unlink()
     argv = ["-r", str(folder), "-s", "name=mine", "trainer.epochs=3", "trainer.tensorboard=false"]
     command = [sys.executable, "-c", CHECK_AND_TRAIN, *argv]
-    done = subprocess.run(command, capture_output=True, timeout=120, cwd=PROJECT, env=os.environ | {"PYTHONUTF8": "1"})
+    done = subprocess.run(command, capture_output=True, timeout=600, cwd=PROJECT, env=os.environ | {"PYTHONUTF8": "1"})
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == 0, said
     assert "Everything works" in said and "epoch 3/3" in said

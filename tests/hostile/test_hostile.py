@@ -30,7 +30,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
         if not folder.exists():
             folder.mkdir()
             command = [sys.executable, "-m", "tests.hostile.audit", str(folder)]
-            done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=600, env=environment())
+            done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=3000, env=environment())
             assert done.returncode == 0, done.stderr[-2000:]
     return json.loads((folder / "report.json").read_text())
 

@@ -18,7 +18,7 @@ from torch.distributed import TCPStore
 from trainer.parallel import run_command
 
 WARM = sklearn.metrics, torch._dynamo, torch.distributed.fsdp  # what a child would spend seconds to import
-SECONDS = 120  # more than anything here takes; what hangs is killed and fails
+SECONDS = 600  # more than anything here takes; what hangs is killed and fails
 Main = Callable[[list[str] | None], None]
 
 

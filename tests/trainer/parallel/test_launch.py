@@ -115,7 +115,7 @@ def test_train_py_starts_a_process_for_each_gpu_of_n_gpu(argv, tmp_path):
             "sys.exit(train.run_command(train.main, sys.argv[1:]))"  # fmt: skip
     command = [sys.executable, "-c", start, *argv, "--run-id", "two", "-s", "trainer.epochs=1000000", "n_gpu=2"]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    watchdog = threading.Timer(100, process.kill)
+    watchdog = threading.Timer(600, process.kill)
     watchdog.start()
     lines = []
     for line in process.stdout:
