@@ -146,9 +146,9 @@ def test_a_signal_ends_the_run_with_its_code_and_a_checkpoint(
     settings = ["trainer.epochs=100000", "trainer.early_stop=0", f"trainer.save_dir={tmp_path}", "lr_scheduler=null"]
     command = [sys.executable, "train.py", "-c", example, "--run-id", "run", "-s", *settings, *offline]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("*/run/checkpoint-last.pth")) and process.poll() is None:
-        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        assert time.monotonic() < deadline, "no checkpoint within five minutes"
         time.sleep(0.05)
     process.send_signal(number)
     output, _ = process.communicate(timeout=300)
