@@ -30,7 +30,9 @@ def build_test_loader(config: Any) -> BaseDataLoader:
     if loader.training:
         raise ConfigError("data_loader.type", ["hand `training` on: super().__init__(..., training=training)"])
     if fingerprint(loader) == _trained_on(config).get("fingerprint"):
-        raise ConfigError("data_loader.type", ["it tests on the training's samples; see that it obeys `training`"])
+        raise ConfigError(
+            "data_loader.type", ["with training=False it must hand out other samples than the training's, for the test"]
+        )
     fill_sizes(config.config, loader)
     return loader
 

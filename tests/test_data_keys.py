@@ -30,5 +30,7 @@ def test_a_loader_that_ignores_training_is_refused_by_the_test(train, refused, m
     monkeypatch.setattr(SineDataLoader, "__init__", make)
     settings = "trainer.epochs=1", "trainer.tensorboard=false", "data_loader.args.validation_split=0.2"
     run_dir = train("configs/sine_polynomial.json", *settings)
-    assert "it tests on the training's samples" in refused("test", "-r", run_dir)
+    words = "with training=False it must hand out other samples than the training's"
+    assert words in refused("test", "-r", run_dir)
     assert not (run_dir / "test_metrics.json").exists()
+    assert words in refused("train", "-c", "configs/sine_polynomial.json", "--check", "-s", *settings)

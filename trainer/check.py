@@ -34,6 +34,7 @@ def check(
 
     # ---- what `train.py -r` and test.py do with it
     build_trainer(config, trainer.device).resume(checkpoint)
+    config.checkpoint = checkpoint
     test_data_loader = build_test_loader(config)
     limit_to_a_batch(test_data_loader)
     build_tester(config, checkpoint, trainer.device).evaluate(test_data_loader)
