@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from logger.figures.style import BLUE, GREY, VERMILLION, in_style, new_figure, save_figure
+from logger.figures import BLUE, GREY, VERMILLION, in_style, new_figure, save_figure
 from tools.trials.table import show
 from tools.tune.space import Range, Space
 
