@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from data_loader.table.features import (
     learn_columns,
     notes,
     problems,
+    strongest_columns,
     text_columns,
 )
 from data_loader.table.reading import Column, CsvFile, shorten
@@ -36,6 +37,8 @@ class CsvDataLoader(BaseDataLoader):
     target: the column to predict; rows without it are left out, with a warning. Classes may be words, numbers or
         booleans; sorted, they become 0, 1, ...
     features: the columns to predict it from; None: all others, but for those that nothing can be learnt from.
+    max_columns: use those that tell most about the target, each for itself (scikit-learn's f_classif, f_regression): a
+        table with nearly as many columns as rows is learnt by heart otherwise.
     categories: columns that hold codes, such as postcodes, though these look like numbers.
     groups: a column, such as a patient's number: rows of one group never part between training, validation and test.
     test_size: the share of the rows (or groups) that is the test part, always the same ones; for a classification
@@ -70,6 +73,7 @@ class CsvDataLoader(BaseDataLoader):
         na_values: Sequence[str] = (),
         categories: Sequence[str] = (),
         groups: str | None = None,
+        max_columns: Annotated[int, ">= 1"] | None = None,
         training: bool = True,
         validation_split: float | int | str = 0.0,
         split_seed: int = 0,
@@ -131,6 +135,9 @@ class CsvDataLoader(BaseDataLoader):
             of_classes = targets if stratify else None
             trained_on, _ = split_indices(train_rows, validation_split, of_classes, members, split_seed)
             learnt = learn_columns(table, trained_on.numpy(), features or (), categories, decimal)
+            if max_columns and len(learnt) > max_columns:
+                of_rows = trained_on.numpy(), targets[trained_on].flatten().numpy()
+                learnt = strongest_columns(table, learnt, *of_rows, max_columns, decimal)
             of_target = {"classes": self.classes} if self.classes else _scale(targets[trained_on], fitted is None)
             self.fitted = {"n_rows": len(targets), "columns": learnt, "target": of_target}
             logger.info("%s: %d rows for training and validation, %d for the test", path, len(train_rows),

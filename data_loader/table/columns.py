@@ -63,6 +63,11 @@ def odd_texts(texts: Sequence[str], decimal: str) -> list[str] | None:
     return [text for text, odd in zip(texts, is_odd, strict=True) if odd]
 
 
+def are_numbers(column: Column, decimal: str) -> bool:
+    """Whether all texts are numbers, such as prices with their sign."""
+    return column.is_text and len(column.texts) > 0 and not np.isnan(numbers_of(column.texts, decimal)).any()
+
+
 def refuse_odd_values(column: Column, decimal: str) -> None:
     """Raises ValueError for texts that are numbers, but for a few: a `?` for a gap, or a decimal comma."""
     for comma in dict.fromkeys((decimal, ",")):

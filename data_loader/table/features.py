@@ -6,11 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from data_loader.table.columns import encode, feature_names, is_learnt, learn, odd_rows, refuse_odd_values, why_left_out
+from data_loader.table.columns import (
+    are_numbers,
+    encode,
+    feature_names,
+    is_learnt,
+    learn,
+    odd_rows,
+    refuse_odd_values,
+    why_left_out,
+)
 from data_loader.table.reading import Column, CsvFile, shorten
 
 Table = dict[str, Column]  # by name
 Learnt = dict[str, dict[str, Any]]  # of each column that becomes features
+
+FAR = 20  # standard deviations
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +51,7 @@ def learn_columns(
     for name, column in table.items():
         if column.is_text and name not in codes:
             refuse_odd_values(column, decimal)
+            column = column.as_numbers(decimal) if are_numbers(column, decimal) else column
         found = "" if name in asked_for else why_left_out(column)
         found = found or learn(column, rows)
         if isinstance(found, str):
@@ -48,11 +60,42 @@ def learn_columns(
             learnt[name] = found
     if not learnt:
         raise ValueError(f"features: nothing can be learnt from any column: {shorten(left_out)}")
+    for name, of_column in learnt.items():
+        _warn_of_far_values(table[name].as_numbers(decimal), of_column)
     if left_out:
         logger.info(
             "Left out: %s. To use one all the same, name all columns to be used in features.", shorten(left_out)
         )
     return dict(sorted(learnt.items(), key=lambda item: item[1]["kind"] != "number"))
+
+
+def _warn_of_far_values(column: Column, learnt: dict[str, Any]) -> None:
+    """One value such as 999999 makes all others look alike."""
+    if learnt["kind"] == "number":
+        value = column.values[np.nanargmax(np.abs(column.values - learnt["mean"]))]
+        distance = abs(value - learnt["mean"]) / learnt["std"]
+        if distance > FAR:
+            logger.warning("%s holds %g, %.0f standard deviations from its mean: if that is an error or stands for a "
+                           "gap, name it in na_values", column.name, value, distance)  # fmt: skip
+
+
+def strongest_columns(
+    table: Table, learnt: Learnt, rows: np.ndarray, targets: np.ndarray, most: int, decimal: str
+) -> Learnt:
+    """Of these columns, the so many that tell most about the targets, each for itself, in the rows trained on.
+
+    targets: class numbers, int64 (rows,), or values, float64 (rows,).
+    """
+    from sklearn.feature_selection import f_classif, f_regression
+
+    relation = f_classif if targets.dtype == np.int64 else f_regression
+    of_features = np.nan_to_num(relation(encode_columns({**table}, learnt, rows, decimal), targets)[0])
+    ends = np.cumsum([len(feature_names(name, of_column)) for name, of_column in learnt.items()])
+    of_columns = [part.max() for part in np.split(of_features, ends[:-1])]
+    kept = np.sort(np.argsort(of_columns, kind="stable")[-most:])
+    names = [[*learnt][place] for place in kept]
+    logger.info("Of %d columns, the %d that tell most about the target are used", len(learnt), len(names))
+    return {name: learnt[name] for name in names}
 
 
 def text_columns(learnt: Learnt) -> list[str]:

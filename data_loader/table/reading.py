@@ -1,5 +1,6 @@
 """CSV files: numbers stay numbers, and of texts each one is kept once."""
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ import numpy as np
 
 from utils.errors import did_you_mean
 
+SIGN = re.compile(r"\s*[$€£¥₩%]\s*")
 N_LOOKED_AT = 1000  # rows that decide which columns are read as numbers, until a row says otherwise
 
 
@@ -60,13 +62,22 @@ class Column:
 
 
 def numbers_of(texts: Sequence[str], decimal: str) -> np.ndarray:
-    """The number that each text is, float64; NaN where it is none."""
+    """The number that each text is, float64, without a sign such as in "$1,200.50" or "12 %"; NaN where it is none."""
     import pandas as pd
 
-    series = pd.Series(texts, dtype=object)
+    series = pd.Series([_without_sign(text, decimal) for text in texts], dtype=object)
     if decimal != ".":
         series = series.where(~series.str.contains(".", regex=False)).str.replace(decimal, ".", regex=False)
     return np.asarray(pd.to_numeric(series, errors="coerce"), np.float64)
+
+
+def _without_sign(text: str, decimal: str) -> str:
+    """The number beside one sign of money or percent; only there it is clear what parts thousands."""
+    number, n_signs = SIGN.subn("", text)
+    comma = "." if decimal == "," else ","
+    if n_signs == 1 and re.fullmatch(rf"[+-]?\d{{1,3}}(\{comma}\d{{3}})+(\{decimal}\d*)?", number):
+        return number.replace(comma, "")
+    return number if n_signs == 1 else text
 
 
 class CsvFile:

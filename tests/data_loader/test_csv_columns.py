@@ -111,6 +111,59 @@ def test_of_many_categories_the_rare_ones_share_a_feature(load):
     assert loader.feature_names == ["x", "word_c0", "word_c1", "word_other"]
 
 
+@pytest.mark.parametrize(
+    ("decimal", "write", "odd"),
+    [
+        (".", "${:,.2f}", "$12,5"),
+        (".", "{:.1f} %", "12 % or so"),
+        (".", "{:.2f}€", "€"),
+        (",", "{:.2f} €", "1,5,5 €"),
+    ],
+)
+def test_a_sign_of_money_or_percent_is_no_part_of_a_number(load, decimal, write, odd, caplog):
+    values = np.random.default_rng(0).integers(-9999, 9_999_999, N) / 100
+    texts = [write.format(value).replace("$-", "-$") for value in values]
+    if decimal == ",":
+        texts = [f"{value:,.2f} €".translate({ord(","): ".", ord("."): ","}) for value in values]
+    digits = 1 if "1f" in write else 2
+    loader = load({"decimal": decimal, "features": ["money"], "test_size": 0.1}, money=texts)
+    learnt = loader.fitted["columns"]["money"]
+    assert learnt["kind"] == "number"
+    inputs, _, problems, _ = CsvDataLoader.read_inputs(loader.fitted, load.path, decimal=decimal)
+    found = inputs[:, 0].double().numpy() * learnt["std"] + learnt["mean"]
+    np.testing.assert_allclose(found, values.round(digits), atol=0.06, rtol=1e-5)  # scaled, it is float32
+    assert problems == []
+    with pytest.raises(ValueError, match="holds numbers, but not all can be read"):
+        load({"decimal": decimal}, money=[odd, *texts[1:]])
+
+
+def test_a_number_far_from_all_others_is_named(load, caplog):
+    values = np.random.default_rng(0).normal(size=600)
+    table = pd.DataFrame({"far": values, "near": values, "y": np.arange(600) % 2})
+    table.loc[3, "far"] = 999999
+    table.to_csv(load.path, index=False)
+    CsvDataLoader(load.path, "y", N)
+    assert "far holds 999999, " in caplog.text and "near holds" not in caplog.text
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_of_many_columns_those_that_tell_most_are_used(tmp_path, task, caplog):
+    rng = np.random.default_rng(0)
+    columns = {f"noise{i}": rng.normal(size=200) for i in range(30)}
+    columns |= {"number": rng.normal(size=200), "word": rng.choice(["a", "b", "c"], 200)}
+    value = columns["number"] + 2 * (columns["word"] == "b") + 0.1 * rng.normal(size=200)
+    table = pd.DataFrame(columns).assign(y=value if task == "regression" else value > 1)
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False)
+    with caplog.at_level("INFO"):
+        loader = CsvDataLoader(path, "y", 16, task=task, max_columns=2, validation_split=0.2)
+    assert loader.feature_names == ["number", "word_a", "word_b", "word_c"]
+    assert "Of 32 columns, the 2 that tell most about the target are used" in caplog.text
+    test_part = CsvDataLoader(path, "y", 16, task=task, max_columns=2, training=False, fitted=loader.fitted)
+    assert next(iter(test_part))[0].shape == (16, 4)
+    assert len(CsvDataLoader(path, "y", 16, task=task, max_columns=32).feature_names) == 34
+
+
 def test_a_group_is_never_parted_and_no_feature(load):
     groups = [f"p{i % 12}" for i in range(N)]
     seen = {}

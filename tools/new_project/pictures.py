@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tools.new_project.settings import config_for
+from tools.new_project.settings import balance, config_for
 from utils.errors import UserError
 
 LOOKED_AT = 200  # pictures whose size and colour are looked up
@@ -46,11 +46,13 @@ def config_for_pictures(folder: Path) -> tuple[dict[str, Any], list[str]]:
     config = config_for(
         folder.resolve().name, {"type": "CNN", "args": network}, data, n_train, "classification", epochs
     )
+    balanced = balance(config, [*counts.values()])
     frequent, rare = max(counts.values()), min(counts.values())
     return config, [
         f"{len(files)} pictures{' to train on' * is_split}, {len(classes)} classes of {rare} to {frequent}: "
         f"{', '.join(classes[:20])}{' ...' * (len(classes) > 20)}",
         f"Their shorter side is usually {usual} pixels; all become {side} x {side}",
+        *balanced,
     ]
 
 

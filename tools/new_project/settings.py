@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 MAX_LINE = 90
+ROWS_PER_COLUMN = 10  # to train on; with fewer, networks are small and columns chosen
+MIN_BALANCED, MAX_RATIO = 10, 4  # samples of the rarest class; how often the most frequent one is as frequent
 
 
 def config_for(
@@ -44,9 +47,23 @@ def config_for(
 BATCH_SIZES = {8: 100, 16: 400, 32: 2_000, 64: 10_000, 256: 100_000}  # each up to a number of training samples
 
 
-def network_for(n_train: int, n_features: int) -> dict[str, Any]:
-    """A multilayer perceptron."""
-    return {"type": "MLP", "args": {"sizes": ["auto", 128, 64, "auto"], "dropout": 0.2}}
+def network_for(n_train: int, n_columns: int) -> dict[str, Any]:
+    """A multilayer perceptron, a small one for few rows of many columns: it would learn them by heart."""
+    is_small = n_columns * ROWS_PER_COLUMN > n_train
+    sizes, dropout = ([32], 0.5) if is_small else ([128, 64], 0.2)
+    return {"type": "MLP", "args": {"sizes": ["auto", *sizes, "auto"], "dropout": dropout}}
+
+
+def balance(config: dict[str, Any], counts: Sequence[int]) -> list[str]:
+    """Let rare classes count as much as frequent ones, if they are much rarer and still enough to learn from.
+
+    counts: the samples of each class. Returns the line that says so, if it did.
+    """
+    if min(counts) < MIN_BALANCED or max(counts) < MAX_RATIO * min(counts):
+        return []
+    config["loss"] = {"type": "cross_entropy", "args": {"weight": "balanced"}}
+    return [f"Classes of {min(counts)} to {max(counts)}: in the loss each counts alike, so that rare ones are found; "
+            "probabilities of these are too high then"]  # fmt: skip
 
 
 def config_text(config: dict[str, Any]) -> bytes:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tools.new_project.settings import config_for, network_for
+from tools.new_project.settings import ROWS_PER_COLUMN, balance, config_for, network_for
 from utils.errors import UserError
 
 MAX_CLASSES = 10  # if they are whole numbers; of more different ones, the number itself is predicted
 MIN_ROWS = 5  # of such a class, on average
+MIN_COLUMNS = 10  # that are used however few rows there are
 TEST_SIZE, VALIDATION_SPLIT = 0.2, 0.2
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
@@ -33,13 +34,21 @@ def config_for_table(path: Path, target: str | None, task: str | None = None) ->
         if task == "classification":
             arguments |= split_of(column)
         loader = CsvDataLoader(**arguments, batch_size=1)
+        n_columns, most = len(loader.fitted["columns"]), max(MIN_COLUMNS, loader.n_samples // ROWS_PER_COLUMN)
+        if n_columns > most:
+            arguments["max_columns"] = most
+            loader = CsvDataLoader(**arguments, batch_size=1)
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: {str(error).removeprefix('path: ')}") from error
-    n_train, n_features = loader.n_samples, len(loader.feature_names)
-    config = config_for(path.stem, network_for(n_train, n_features), ("CsvDataLoader", arguments), n_train, task)
+    n_train = loader.n_samples
+    config = config_for(path.stem, network_for(n_train, n_columns), ("CsvDataLoader", arguments), n_train, task)
     lines = [f"Task: {task}; {target!r} holds {why}"]
     if options:
         lines.append(f"Read with {', '.join(f'{name} {value!r}' for name, value in options.items())}")
+    if "max_columns" in arguments:
+        lines.append(f"{n_columns} columns are many for {n_train} rows to train on: the {most} that tell most are used")
+    if task == "classification":
+        lines += balance(config, np.unique(column.values[~column.gaps], return_counts=True)[1].tolist())
     return config, lines
 
 
@@ -48,7 +57,7 @@ def read_table(path: Path, target: str | None) -> tuple[dict[str, Any], Any]:
 
     Raises ValueError if it is no table, or can be read in two ways; UserError, with the columns, without a target.
     """
-    from data_loader.table.columns import odd_texts
+    from data_loader.table.columns import are_numbers, odd_texts
     from data_loader.table.reading import CsvFile
 
     separator = find_separator(path)
@@ -68,7 +77,8 @@ def read_table(path: Path, target: str | None) -> tuple[dict[str, Any], Any]:
     options = {"separator": separator, "decimal": decimal, "na_values": gaps, "categories": codes}
     usual = {"separator": ",", "decimal": ".", "na_values": [], "categories": []}
     options = {name: value for name, value in options.items() if value != usual[name]}
-    return options, CsvFile(path, separator, decimal, gaps).read([target])[target]
+    column = CsvFile(path, separator, decimal, gaps).read([target])[target]
+    return options, column.as_numbers(decimal) if are_numbers(column, decimal) else column
 
 
 def find_separator(path: Path) -> str:

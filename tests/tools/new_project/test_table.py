@@ -102,6 +102,34 @@ def test_gaps_and_codes_among_numbers(arguments):
     assert arguments(*table) == CLASSES | {"na_values": ["-"], "categories": ["b"]}
 
 
+def test_prices_are_numbers(arguments):
+    table = rows(60, "a", lambda i: f'"${1000 + i:,}.50"', "y", lambda i: f'"{(i * 37) % 60 + 1000:,} €"')
+    assert arguments(*table) == NUMBERS
+
+
+def decided(tmp_path, *lines):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return config_for_table(path, "y")
+
+
+def test_of_many_columns_some_are_used_by_a_small_network(tmp_path):
+    wide = [part for i in range(60) for part in (f"x{i}", lambda row, i=i: f"{np.sin((row + 1) * (i + 1) * 37.7):.3f}")]
+    config, lines = decided(tmp_path, *rows(200, *wide, "y", lambda i: i % 2))
+    assert config["data_loader"]["args"]["max_columns"] == 12  # of 128 rows to train on
+    assert config["arch"]["args"] == {"sizes": ["auto", 32, "auto"], "dropout": 0.5}
+    assert "60 columns are many for 128 rows to train on: the 12 that tell most are used" in lines
+
+
+def test_rare_classes_count_as_much_as_frequent_ones(tmp_path):
+    balanced = {"type": "cross_entropy", "args": {"weight": "balanced"}}
+    config, lines = decided(tmp_path, *rows(200, "a", noise, "y", lambda i: "no" if i % 10 else "yes"))
+    assert config["loss"] == balanced and "Classes of 20 to 180: in the loss each counts alike" in lines[-1]
+    for n_rare, n in ((2, 200), (50, 150)):  # too few to learn from; nearly as many
+        config, _ = decided(tmp_path, *rows(n, "a", noise, "y", lambda i, rare=n_rare: "yes" if i < rare else "no"))
+        assert config["loss"] == "cross_entropy"
+
+
 @pytest.mark.parametrize(
     ("lines", "target", "message"),
     [
