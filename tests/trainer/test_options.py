@@ -14,6 +14,7 @@ from torch import nn
 from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from data_loader.build import build_test_loader
 from parse_config import ConfigParser
+from tests.trainer.parallel.test_same_training import PlainStep
 from trainer import Trainer
 from trainer.build import build_optimizer
 from utils.checkpoint import load_checkpoint, trained_weights
@@ -242,15 +243,7 @@ def test_of_a_models_buffers_the_average_has_the_newest():
 
 
 def test_a_trainer_with_a_step_of_its_own_has_the_average_too():
-    class OwnStep(Trainer):
-        def train_step(self, batch):
-            loss, output, target = self.compute_loss(batch)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            return loss, output, target
-
-    own, usual = trained(OwnStep, ema=0.9), trained(ema=0.9)
+    own, usual = trained(PlainStep, ema=0.9), trained(ema=0.9)
     for one, other in zip(own.evaluated_model.parameters(), usual.evaluated_model.parameters(), strict=True):
         assert torch.equal(one, other)
 

@@ -6,20 +6,12 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from base import BaseDataLoader, InMemoryDataset
+from tests.trainer.parallel.test_same_training import PlainStep
 from tests.trainer.test_trainer import make_trainer, toy_data
 from trainer import Trainer
 from utils.errors import UserError
 
 ASKED = {"accumulate": 2, "amp": "bf16", "clip_grad_norm": 1.0, "ema": 0.9, "on_nan": "skip"}
-
-
-class PlainStep(Trainer):
-    def train_step(self, batch):
-        self.optimizer.zero_grad()
-        loss, output, target = self.compute_loss(batch)
-        loss.backward()
-        self.optimizer.step()
-        return loss, output, target
 
 
 class ClippingStep(Trainer):

@@ -63,7 +63,7 @@ class Net(BaseModel):
         return self.layers(x)
 
 
-class OwnStep(Trainer):
+class PlainStep(Trainer):
     """Updates the weights in its own way."""
 
     def train_step(self, batch):
@@ -122,7 +122,7 @@ CASES = {
     "early_stop": {"early_stop": 1, "epochs": 8, "plateau": True},
     "skip": {"on_nan": "skip", "poison": True},
     "fsdp": {"fsdp": True, "accumulate": 2, "clip_grad_norm": 0.05, "on_nan": "skip", "poison": True},
-    "own_step": {"kind": OwnStep},
+    "own_step": {"kind": PlainStep},
     "own_step_accumulates": {"kind": type("Twice", (Trainer,), {"train_step": lambda *a: Trainer.train_step(*a)}),
                              "accumulate": 2},
 }  # fmt: skip
