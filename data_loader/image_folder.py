@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 from base import BaseDataLoader, BaseDataset
 from data_loader.fitted import matches
 from data_loader.images.cache import ImageCache, open_cache
-from data_loader.images.files import class_folders, images_of_classes, list_images, read_image
+from data_loader.images.files import class_folders, images_of_classes, list_images, read_image, require_images
 from data_loader.images.transform import Entries, make_steps, n_fixed, n_for_batches, shape_of_all, to_floats
 from utils.data import split_indices
 from utils.errors import UserError
@@ -108,6 +108,11 @@ class ImageFolderDataLoader(BaseDataLoader):
             collate_fn=collate,
             **options,
         )
+
+    @staticmethod
+    def require_readable(data_dir: str | Path) -> None:
+        """Decode every image. Raises ConfigError, naming each that cannot be read."""
+        require_images(Path(data_dir))
 
     @classmethod
     def read_inputs(

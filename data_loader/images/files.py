@@ -1,13 +1,15 @@
-"""Which images a folder holds, and reading one."""
+"""Which images a folder holds, and reading them."""
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
 from torch import Tensor
+from tqdm import tqdm
 
-from utils.errors import UserError
+from utils.errors import ConfigError, UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # those of torchvision
 # What PIL recognizes by itself includes formats that other programs are started for, whatever a file is called.
@@ -72,3 +74,21 @@ def read_image(path: str, file: IO[bytes] | None = None) -> Tensor:
             return pil_to_tensor(image.convert("RGB"))
     except Exception as error:  # PIL raises many kinds
         raise UserError(f"{path} cannot be read as an image: {error}") from error
+
+
+def require_images(folder: Path) -> None:
+    """Decode every image of an ImageFolderDataLoader's folder. Raises ConfigError, naming each that cannot be read."""
+    parts = [folder / part for part in ("train", "test")] if (folder / "train").is_dir() else [folder]
+    paths = [path for part in parts if part.is_dir() for path in list_images(part)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # PIL decodes without Python's lock
+        faults = list(filter(None, tqdm(pool.map(_fault, paths), "images", len(paths), leave=False, disable=None)))
+    if faults:
+        raise ConfigError(f"{folder}", faults)
+
+
+def _fault(path: str) -> str:
+    try:
+        read_image(path)
+    except UserError as error:
+        return str(error)
+    return ""

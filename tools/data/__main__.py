@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parse_config import ConfigParser
-from utils.config import read_json
+from utils.config import definitions, read_json
 from utils.errors import UserError, printable, run_command
 from utils.files import write_atomically
 
@@ -43,13 +43,13 @@ def data_page(config: ConfigParser) -> str:
     from data_loader.build import build_loaders, build_test_loader
     from tools.data import sections
     from tools.data.checks import checks
-    from tools.data.part import read_parts, require_images
+    from tools.data.part import read_parts
     from tools.page import page
     from utils.seed import seed_everything
 
     entries = [config[key] for key in ("data_loader", "valid_data_loader", "test_data_loader") if config[key]]
     for folder in {entry["args"]["data_dir"] for entry in entries if entry["type"] == "ImageFolderDataLoader"}:
-        require_images(Path(folder))
+        definitions("data_loader")["ImageFolderDataLoader"].load().require_readable(folder)
     seed_everything(config["seed"])
     loader, valid_loader = build_loaders(config)
     loaders: dict[str, Any] = {"training": loader} | ({"validation": valid_loader} if valid_loader is not None else {})

@@ -1,18 +1,14 @@
 """The samples of training, validation and test, read once, as a model sees them."""
 
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from utils.data import map_tensors
-from utils.errors import ConfigError, UserError
+from utils.errors import UserError
 
 MAX_NUMBERS = 50_000_000  # that are read of a part held in memory, about 200 MB
 MAX_SAMPLES = 2000  # that are read of a part whose samples are files or the like
@@ -112,25 +108,3 @@ def read_parts(loaders: dict[str, Any]) -> tuple[list[Part], list[str]]:
         except UserError as error:
             faults.append(f"The {name} part cannot be read: {error}")
     return parts, faults
-
-
-def require_images(folder: Path) -> None:
-    """Decode every image of an ImageFolderDataLoader's folder. Raises UserError, naming each that cannot be read."""
-    from data_loader.images.files import list_images
-
-    parts = [folder / part for part in ("train", "test")] if (folder / "train").is_dir() else [folder]
-    paths = [path for part in parts if part.is_dir() for path in list_images(part)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # PIL decodes without Python's lock
-        faults = list(filter(None, tqdm(pool.map(_fault, paths), "images", len(paths), leave=False, disable=None)))
-    if faults:
-        raise ConfigError(f"{folder}", faults)
-
-
-def _fault(path: str) -> str:
-    from data_loader.images.files import read_image
-
-    try:
-        read_image(path)
-    except UserError as error:
-        return str(error)
-    return ""
