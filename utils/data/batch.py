@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -78,5 +78,4 @@ def _samples(batch: Any, part: slice, n_all: int) -> Any:
 
 def _is_flat(batch: Any) -> bool:
     """Whether a list or tuple is one of plain values, such as a file name for each sample."""
-    nested = (Tensor, MutableMapping, list, tuple)
-    return isinstance(batch, list | tuple) and not any(isinstance(entry, nested) for entry in batch)
+    return isinstance(batch, list | tuple) and not any(isinstance(e, Tensor | Mapping | list | tuple) for e in batch)

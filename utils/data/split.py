@@ -45,8 +45,7 @@ def split_indices(
             raise ValueError("to stratify groups, name a fold: validation_split '1/10' instead of 0.1")
         from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
-        single = ShuffleSplit if labels is None else StratifiedShuffleSplit
-        kind = single if members is None else GroupShuffleSplit
-        splitter = kind(1, test_size=n_valid, random_state=seed)
+        kind = ShuffleSplit if labels is None else StratifiedShuffleSplit
+        splitter = (kind if members is None else GroupShuffleSplit)(1, test_size=n_valid, random_state=seed)
     train, valid = next(islice(splitter.split(classes, classes, members), fold - 1, None))
     return indices[np.sort(train)], indices[np.sort(valid)]

@@ -1,7 +1,7 @@
 """Averages over an epoch, gathered without slowing the step down."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
@@ -20,9 +20,9 @@ HALF = (torch.float16, torch.bfloat16)  # too coarse for a metric of a whole epo
 
 
 def per_epoch(metric: Metric) -> Metric:
-    """Mark a metric that is no mean over samples, such as F1: it is called once, with the whole epoch, on the CPU.
+    """Mark a metric that is no mean over samples, such as F1; a class has an attribute `per_epoch = True` instead.
 
-    A class has an attribute `per_epoch = True` instead.
+    It is called once, with the whole epoch, on the CPU; of batches padded to different lengths, with lists of theirs.
     """
     vars(metric)["per_epoch"] = True
     return metric
@@ -38,11 +38,10 @@ class MetricTracker:
 
     def __init__(
         self,
-        metrics: Iterable[Metric] = (),
+        metrics: Sequence[Metric] = (),
         device: torch.device | str = "cpu",
         in_original_units: Callable[[Tensor], Tensor] | None = None,
     ):
-        metrics = list(metrics)
         self.names = ["loss", *map(name_of, metrics)]
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"two columns of the log have one name: {', '.join(self.names)}")
@@ -98,7 +97,10 @@ class MetricTracker:
         if math.isfinite(values["loss"]):  # scikit-learn refuses NaN, which would hide that the loss diverged
             values |= {name: _mean(batches) for name, batches in means.items()}
             for metric in self.of_epochs:
-                epoch = cat_batches(_in_turn(part["epoch"] for part in parts))
+                batches = _in_turn(part["epoch"] for part in parts)
+                epoch = map_tensors(lambda *tensors: [*tensors], *batches)
+                with suppress(RuntimeError):  # such as of sequences of different lengths: they stay in lists
+                    epoch = cat_batches(batches)
                 batch = map_tensors(lambda t: t.float().cpu() if t.dtype in HALF else t.cpu(), epoch)
                 values[name_of(metric)] = float(compare("metrics", metric, *batch))
         return values

@@ -145,6 +145,28 @@ def test_batches_that_cannot_be_joined_are_measured_one_by_one():
     assert tracker.compute()["longest"] == 4
 
 
+def test_a_per_epoch_metric_gets_lists_of_batches_padded_to_different_lengths():
+    @per_epoch
+    def found(output, target):
+        """The share of 1s that are found; 0 is padding."""
+        pairs = [(answer[truth > 0], truth[truth > 0]) for answer, truth in zip(output["tags"], target, strict=True)]
+        answers, truths = map(torch.cat, zip(*pairs, strict=True))
+        return float(((answers == truths) & (truths == 1)).sum() / (truths == 1).sum())
+
+    batches = [
+        (torch.tensor([[1, 2, 1], [1, 1, 1]]), torch.tensor([[1, 2, 0], [2, 1, 2]])),
+        (torch.tensor([[1, 2, 2, 1, 2]]), torch.tensor([[1, 1, 1, 1, 0]])),
+    ]
+    tracker = MetricTracker([found])
+    for tags, truth in [*batches, batches[0]]:
+        tracker.update(torch.tensor(0.0), {"tags": tags, "lengths": (truth > 0).sum(1)}, truth)
+    assert tracker.compute()["found"] == pytest.approx(6 / 8)
+    tracker.reset()
+    for tags, truth in [batches[0]] * 2:  # of one length: joined to one tensor
+        tracker.update(torch.tensor(0.0), {"tags": tags, "lengths": (truth > 0).sum(1)}, truth)
+    assert tracker.compute()["found"] == 1.0
+
+
 def test_nothing_seen_is_not_a_number():
     assert all(value != value for value in MetricTracker([accuracy]).compute().values())
 
