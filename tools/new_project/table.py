@@ -14,6 +14,7 @@ MAX_CLASSES = 10  # if they are whole numbers; of more different ones, the numbe
 MIN_ROWS = 5  # of such a class, on average
 MIN_COLUMNS = 10  # that are used however few rows there are
 TEST_SIZE, VALIDATION_SPLIT = 0.2, 0.2
+LIKE_A_CODE = re.compile(r"zip|post(al)?[_ ]?code|(^|[_ ])(plz|code)$", re.IGNORECASE)  # numbers that measure nothing
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
@@ -73,6 +74,8 @@ def read_table(path: Path, target: str | None) -> tuple[dict[str, Any], Any]:
         if not any(character.isdigit() for text in odd for character in text):  # such as "?"
             gaps += [text for text in odd if text not in gaps]
         elif name != target:  # such as "12a"
+            codes.append(name)
+        if name != target and column.is_integer and LIKE_A_CODE.search(name):
             codes.append(name)
     options = {"separator": separator, "decimal": decimal, "na_values": gaps, "categories": codes}
     usual = {"separator": ",", "decimal": ".", "na_values": [], "categories": []}

@@ -102,6 +102,12 @@ def test_gaps_and_codes_among_numbers(arguments):
     assert arguments(*table) == CLASSES | {"na_values": ["-"], "categories": ["b"]}
 
 
+@pytest.mark.parametrize("name", ["zip", "Zip code", "PLZ", "post_code", "area_code"])
+def test_codes_are_categories(arguments, name):
+    expected = CLASSES | {"categories": [name]}
+    assert arguments(*rows(60, "a", noise, name, lambda i: 10000 + i % 5, "y", lambda i: i % 2)) == expected
+
+
 def test_prices_are_numbers(arguments):
     table = rows(60, "a", lambda i: f'"${1000 + i:,}.50"', "y", lambda i: f'"{(i * 37) % 60 + 1000:,} €"')
     assert arguments(*table) == NUMBERS
