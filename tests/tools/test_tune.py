@@ -357,6 +357,13 @@ def test_a_missing_package_is_a_line_that_says_what_to_install(arguments, monkey
     assert not (tmp_path / "saved").exists()
 
 
+def test_an_address_without_a_ray_cluster_is_one_line(arguments, capsys):
+    pytest.importorskip("ray")
+    assert run_command(tune.main, arguments(SPACE, "--search", "ray", "--address", "nowhere")) == 2
+    err = capsys.readouterr().err
+    assert "--address nowhere: Invalid address format" in err and err.count("\n") == 1
+
+
 # --------------------------------------------------------------------------------------------------------- bad input
 
 

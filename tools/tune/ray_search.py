@@ -19,6 +19,7 @@ from ray.tune.schedulers import ASHAScheduler  # pyright: ignore[reportMissingIm
 from tools.trials.processes import TrialProcess
 from tools.trials.table import Progress
 from tools.trials.trial import Record, Trial, read_records, read_result, write_result
+from utils.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 REDUCTION = 3  # at each of ASHA's epochs, the best third goes on
@@ -30,13 +31,21 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0", "T
 def search_with_ray(
     trials: list[Trial], config: dict[str, Any], folder: Path, parallel: int, progress: Progress, address: str | None
 ) -> None:
-    """Run the trials, `parallel` at a time, on this machine or on the cluster at `address`."""
+    """Run the trials, `parallel` at a time, on this machine or on the cluster at `address`.
+
+    Raises UserError if there is no cluster at that address.
+    """
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"})
     folder, state = folder.resolve(), folder.resolve() / ".ray"
     shutil.rmtree(state, ignore_errors=True)
     size = {} if address else {"num_cpus": parallel * config["threads"], "include_dashboard": False}
     environment = {"env_vars": ENVIRONMENT}
-    ray.init(address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **size)
+    try:
+        ray.init(address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **size)
+    except (ConnectionError, ValueError) as error:
+        if address is None:
+            raise
+        raise UserError(f"--address {address}: {str(error).splitlines()[0]}") from error
     try:
         n_gpus = ray.cluster_resources().get("GPU", 0) if config["n_gpu"] else 0
         resources = {"cpu": config["threads"], "gpu": min(1, n_gpus / parallel)}
