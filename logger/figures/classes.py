@@ -71,7 +71,7 @@ def _commonest_confusions(head: Head, predicted: np.ndarray, target: np.ndarray)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_title(f"{wrong.sum():,} of {len(target):,} samples wrong: truth → prediction, the commonest")
+    axes.set_title(f"{wrong.sum():,} of {len(target):,} wrong; most often: truth → prediction")
     return figure
 
 

@@ -39,7 +39,7 @@ class Predictions:
     def _count(self, tensor: Tensor) -> None:
         self._n_numbers += tensor.numel()
         if self._n_numbers > MAX_NUMBERS:
-            self.left_out = f"; only of the first samples, since all outputs are more than {MAX_NUMBERS:,} numbers"
+            self.left_out = f"only of the first samples, since all outputs are more than {MAX_NUMBERS:,} numbers"
 
     def batch(self) -> tuple[Any, Any] | None:
         """All outputs and all targets, each as one batch; None if nothing was kept."""
