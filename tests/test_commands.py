@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.conftest import load_script
 from utils.checkpoint import load_checkpoint
+from utils.errors import run_command
 
 # What these tests look at, whatever the example.
 WATCHED = ["trainer.monitor=min val_loss", "data_loader.args.validation_split=0.2"]
@@ -120,22 +122,9 @@ def test_a_checkpoint_is_all_that_a_test_needs(train, evaluate, example, offline
 
 
 def test_check_writes_nothing(example, offline, tmp_path, capsys):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "train.py",
-            "-c",
-            example,
-            "--check",
-            "-s",
-            f"trainer.save_dir={tmp_path}/saved",
-            *offline,
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Everything works" in done.stdout
+    argv = ["-c", example, "--check", "-s", f"trainer.save_dir={tmp_path}/saved", *offline]
+    assert run_command(load_script("train").main, argv) == 0
+    assert "Everything works" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,7 +166,7 @@ def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_lo
     assert_same_checkpoint(straight / "checkpoint-epoch3.pth", damaged / "checkpoint-epoch3.pth")
 
 
-def test_a_run_under_way_cannot_be_resumed_by_a_second_process(train, example, offline, tmp_path):
+def test_a_run_under_way_cannot_be_resumed_by_a_second_process(train, example, offline):
     run_dir = train(example, "trainer.epochs=1", *offline)
     (run_dir / ".lock").unlink()  # this process holds it
     code = "import sys; from pathlib import Path; from logger.run_dir import open_run_dir; from utils.checkpoint " \
