@@ -28,6 +28,8 @@ def draw_extras(trainer: Any, what: Sequence[str]) -> None:
     of at most ten classes, over at most 1,000 validation samples. The last two need a Trainer with data.
     """
     writer, parameters = trainer.writer, dict(trainer.model.named_parameters())
+    if any(hasattr(parameter, "full_tensor") for parameter in parameters.values()):
+        return  # FSDP: other processes hold parts of it, and would have to take part
     gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
     if gradients:
         norm = vars(trainer).get("grad_norm")

@@ -8,7 +8,8 @@ from torch import nn
 from utils.errors import UserError
 from utils.parallel import world_size
 
-UNFIT = {"ema": None, "compile": False, "channels_last": False, "sync_batchnorm": False}  # options, and their "off"
+# Options that cannot be, and their "off".
+UNFIT = {"ema": None, "compile": False, "channels_last": False, "sync_batchnorm": False, "draw": None}
 
 
 def place_model(model: nn.Module, device: torch.device, options: dict[str, Any]) -> nn.Module:

@@ -183,7 +183,7 @@ def state(run_dir: Path) -> tuple:
 
 @pytest.mark.parametrize(("n", "fsdp", "stops"), [(3, False, [(2, 3), (10, 10)]), (2, True, [(2, 3)])])
 def test_a_stopped_run_goes_on_bit_by_bit_on_as_many(tmp_path, together, n, fsdp, stops):
-    options = {"dataset": "augmented", "dropout": 0.3, "accumulate": 2, "fsdp": fsdp}
+    options = {"dataset": "augmented", "dropout": 0.3, "accumulate": 2, "fsdp": fsdp, "tensorboard": True}
     assert together(n, partial(go_on, tmp_path / "straight", **options)).codes == [0] * n
     for step, stops_at in stops:  # within an epoch, and in its evaluation
         stopped = tmp_path / f"stopped{step}"
