@@ -155,7 +155,7 @@ def test_other_classes_than_the_trained_ones_and_no_files_are_refused(folder, tm
 
 def test_new_images_are_read_as_for_the_model(folder, tmp_path):
     (tmp_path / "new.png").write_bytes(png(200))
-    batch, names, problems = TarImagesDataLoader.read_inputs(
+    batch, names, problems, notes = TarImagesDataLoader.read_inputs(
         loader(folder).fitted, tmp_path / "new.png", transforms=[RESIZE], data_dir=str(folder)
     )
-    assert batch.shape == (1, 3, 8, 8) and problems == [] and names == [str(tmp_path / "new.png")]
+    assert batch.shape == (1, 3, 8, 8) and (problems, notes) == ([], {}) and names == [str(tmp_path / "new.png")]
