@@ -81,7 +81,7 @@ def test_a_trainers_own_image_and_all_numbers_reach_every_writer_across_a_resume
     experiment = client.get_experiment_by_name("Digits_GAN")
     [found] = client.search_runs([experiment.experiment_id])
     assert found.info.run_name == "run" and found.info.status == "FINISHED"
-    assert found.data.params["arch.args.n_noise"] == "16"
+    assert found.data.params["arch.generator.args.n_noise"] == "16"
     history = client.get_metric_history(found.info.run_id, "energy_distance/valid")
     assert [metric.step for metric in history] == expected
     assert len(list(run_dir.glob("mlflow/*/artifacts/images/generated*.png"))) == 3
