@@ -197,7 +197,7 @@ def test_a_wrong_resume_changes_nothing(refused, run_dir, tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "foreign.pth")
     before = contents(run_dir), contents(tmp_path)
     for command in ("train", "test"):
-        assert "no such checkpoint" in refused(command, "-r", tmp_path / "none.pth")
+        assert "no such checkpoint, did you mean 'damaged.pth'?" in refused(command, "-r", tmp_path / "damagd.pth")
         assert "damaged.pth is damaged" in refused(command, "-r", damaged)
         assert "it has no model, optimizer" in refused(command, "-r", tmp_path / "foreign.pth")
         assert f"{first} is missing; new.weight is not in the model" in refused(command, "-r", tmp_path / "other.pth")

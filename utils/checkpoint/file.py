@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from utils.checkpoint.state import PLAIN
-from utils.errors import UserError, printable
+from utils.errors import UserError, did_you_mean, printable
 from utils.files import write_atomically
 
 KINDS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict,
@@ -39,11 +39,11 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU. Raises UserError when it is missing, damaged or something else."""
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint")
+        others = {file.name for file in path.parent.glob("*")} - {path.name}
+        raise UserError(f"{path}: no such checkpoint{did_you_mean(path.name, others)}")
     content = load_plain(path)
     values = OPTIONAL | content if isinstance(content, dict) else {}
-    wrong = [key for key, kind in KINDS.items() if not isinstance(values.get(key, ...), kind)]
-    if wrong:
+    if wrong := [key for key, kind in KINDS.items() if not isinstance(values.get(key, ...), kind)]:
         raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(wrong)} of the right kind")
     return content
 
