@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
@@ -24,6 +24,10 @@ def take_loaders(trainer: Any) -> None:
     trainer.valid_data_loader = _resumable(trainer.valid_data_loader, training=False)
     for loader in filter(None, (trainer.data_loader, trainer.valid_data_loader)):
         trainer.to_close.append(loader.to(trainer.device))
+    is_evaluated = trainer.valid_data_loader is not None or trainer.optimizer is None
+    own = [getattr(type(trainer), name).__module__ for name in ("_train_epoch", "compute_loss", "evaluate")]
+    if type(trainer.model) is nn.ModuleDict and is_evaluated and {*own} == {"trainer.trainer"}:
+        raise ValueError("several models need a compute_loss or evaluate of your own, for validation and test")
     if trainer.data_loader is None:
         return
     trainer.steps_per_epoch = len(trainer.data_loader)

@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from base import BaseDataLoader, InMemoryDataset
+from model.loss import mse_loss
 from parse_config import ConfigParser
 from tools.verify import find_difference
+from trainer import Trainer
 from trainer.build import build_optimizer, build_scheduler
 from utils.checkpoint import load_checkpoint
 from utils.config import read_json
@@ -165,3 +168,24 @@ def test_a_run_with_groups_goes_on_bit_by_bit(train, resume):
     resumed = load_checkpoint(run_dir / "checkpoint-last.pth")
     assert find_difference(straight["model"], resumed["model"]) is None
     assert find_difference(straight["optimizer"], resumed["optimizer"]) is None
+
+
+def test_several_models_with_a_train_step_alone_are_told_what_validation_and_test_need():
+    class OnlySteps(Trainer):
+        def train_step(self, batch): ...
+
+    class Evaluates(OnlySteps):
+        def compute_loss(self, batch): ...
+
+    model = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
+    options = {"optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "data_loader": toy_loader()}
+    for unfit in ({}, options | {"valid_data_loader": toy_loader()}):  # the first is test.py's
+        with pytest.raises(ValueError, match="several models need a compute_loss or evaluate of your own"):
+            OnlySteps(model, mse_loss, **unfit)
+        Evaluates(model, mse_loss, **unfit)
+    OnlySteps(model, mse_loss, **options)
+
+
+def toy_loader() -> BaseDataLoader:
+    x = torch.rand(4, 1)
+    return BaseDataLoader(InMemoryDataset(x, x), batch_size=2)
