@@ -32,7 +32,8 @@ class DataState:
         then, now = state["fingerprint"], self.fingerprint
         n_then, n_now = then["n_samples"], now["n_samples"]
         if then != now:
-            what = f"{n_then} samples then, {n_now} now" if n_then != n_now else "other samples, or another order"
+            order = "other samples, or another order; sort what comes of a set or a folder, such as files"
+            what = f"{n_then} samples then, {n_now} now" if n_then != n_now else order
             logger.warning("The training data are no longer those of the checkpoint: %s.", what)
 
 
