@@ -1,6 +1,7 @@
 """A long run needs no more memory than a short one."""
 
 import gc
+import logging
 import os
 import sys
 from pathlib import Path
@@ -33,8 +34,9 @@ class WatchedTrainer(Trainer):
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="this system does not tell a process's memory there")
-def test_thousands_of_epochs_need_no_more_memory_than_hundreds(tmp_path):
+def test_thousands_of_epochs_need_no_more_memory_than_hundreds(tmp_path, monkeypatch):
     """Batches, validation, metrics, the log, TensorBoard, checkpoints, the best state."""
+    monkeypatch.setattr(logging.root.manager, "disable", logging.INFO)  # pytest keeps every line
     x = torch.linspace(-1, 1, 10).unsqueeze(1)
     loader = BaseDataLoader(InMemoryDataset(x, 2 * x), batch_size=4, validation_split=4)
     model = nn.Linear(1, 1)
