@@ -24,9 +24,10 @@ def take_loaders(trainer: Any) -> None:
     trainer.valid_data_loader = _resumable(trainer.valid_data_loader, training=False)
     for loader in filter(None, (trainer.data_loader, trainer.valid_data_loader)):
         trainer.to_close.append(loader.to(trainer.device))
+    kind: Any = type(trainer)
     is_evaluated = trainer.valid_data_loader is not None or trainer.optimizer is None
-    own = [getattr(type(trainer), name).__module__ for name in ("_train_epoch", "compute_loss", "evaluate")]
-    if type(trainer.model) is nn.ModuleDict and is_evaluated and {*own} == {"trainer.trainer"}:
+    own = {method.__module__ for method in (kind._train_epoch, kind.compute_loss, kind.evaluate)}
+    if type(trainer.model) is nn.ModuleDict and is_evaluated and own == {"trainer.trainer"}:
         raise ValueError("several models need a compute_loss or evaluate of your own, for validation and test")
     if trainer.data_loader is None:
         return

@@ -34,9 +34,8 @@ class WatchedTrainer(Trainer):
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="this system does not tell a process's memory there")
-def test_thousands_of_epochs_need_no_more_memory_than_hundreds(tmp_path, monkeypatch):
+def test_thousands_of_epochs_need_no_more_memory_than_hundreds(tmp_path):
     """Batches, validation, metrics, the log, TensorBoard, checkpoints, the best state."""
-    monkeypatch.setattr(logging.root.manager, "disable", logging.INFO)  # pytest keeps every line
     x = torch.linspace(-1, 1, 10).unsqueeze(1)
     loader = BaseDataLoader(InMemoryDataset(x, 2 * x), batch_size=4, validation_split=4)
     model = nn.Linear(1, 1)
@@ -45,7 +44,11 @@ def test_thousands_of_epochs_need_no_more_memory_than_hundreds(tmp_path, monkeyp
         model, nn.functional.mse_loss, [nn.functional.l1_loss], optimizer, loader, loader.split_validation(),
         epochs=AT[-1], monitor="min val_loss", save_period=AT[-1],
     )  # fmt: skip
-    trainer.train(tmp_path)
+    logging.disable(logging.INFO)  # pytest keeps every line
+    try:
+        trainer.train(tmp_path)
+    finally:
+        logging.disable(logging.NOTSET)
     before, after = trainer.n_blocks
     assert after - before < 1_000  # a number, a text or a list kept per epoch would be 2,000 of Python's blocks
     before, after = trainer.n_bytes
