@@ -153,9 +153,9 @@ def round_step(length: float) -> float:
 
 
 def _label(value: float) -> str:
-    if 0 < abs(value) < 1e-4 or abs(value) >= 1e5:
+    if 0 < abs(value) < 1e-4 or abs(value) >= 1e7:
         return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:.6g}"
+    return f"{value:.7g}"
 
 
 def _f(value: float) -> str:
