@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
-from base import BaseDataLoader, BaseDataset
-from data_loader.fitted import matches
+from base import BaseDataLoader
 from data_loader.images.cache import ImageCache, open_cache
+from data_loader.images.dataset import Collate, ImageDataset, check_fitted, for_evaluation, make_datasets
 from data_loader.images.files import class_folders, images_of_classes, list_images, read_image, require_images
 from data_loader.images.transform import Entries, make_steps, n_fixed, n_for_batches, shape_of_all, to_floats
 from utils.data import split_indices
@@ -61,10 +60,8 @@ class ImageFolderDataLoader(BaseDataLoader):
         if not 0 < test_size < 1:
             raise ValueError(f"test_size: {test_size} is not a share between 0 and 1")
         if fitted:
-            _check(fitted)
-        if eval_transforms is None:
-            _warn_of_random(transforms)
-            eval_transforms = transforms
+            check_fitted(fitted)
+        eval_transforms = for_evaluation(transforms, eval_transforms)
         steps, eval_steps = make_steps(transforms, "transforms"), make_steps(eval_transforms, "eval_transforms")
 
         # ---- the images of the three parts
@@ -93,11 +90,7 @@ class ImageFolderDataLoader(BaseDataLoader):
         # ---- what is done to them: first what needs to be done only once, last what can be done to a whole batch
         n, n_last = n_fixed(transforms, eval_transforms), n_for_batches(transforms, eval_transforms)
         images = Images(files, steps[:n])
-        dataset = ImageDataset(images, target, steps[n : len(steps) - n_last])
-        eval_dataset = ImageDataset(images, target, eval_steps[n : len(eval_steps) - n_last])
-        collate = Collate(to_floats(steps[len(steps) - n_last :]))
-        _try(dataset, collate, "transforms")
-        _try(eval_dataset, collate, "eval_transforms")
+        dataset, eval_dataset, collate = make_datasets(images, target, steps[n:], eval_steps[n:], n_last)
         if training and n and (shape := shape_of_all(steps[:n])):
             images.cache = open_cache(files, transforms[:n], shape, cache)
         super().__init__(
@@ -130,7 +123,7 @@ class ImageFolderDataLoader(BaseDataLoader):
         and notes on those that can be, which there are none of.
         Raises ValueError if nothing can be read, and UserError for images of different sizes.
         """
-        _check(fitted)
+        check_fitted(fitted)
         sources = [source] if isinstance(source, str | Path) else source
         paths = [path for one in sources for path in _paths(Path(one))]
         steps = make_steps(transforms if eval_transforms is None else eval_transforms, "eval_transforms")
@@ -166,65 +159,6 @@ class Images:
         return image
 
 
-class ImageDataset(BaseDataset):
-    """Images and their class numbers, read one by one.
-
-    images: by number, as bytes, (3, height, width).
-    steps: the transforms, of an image as bytes.
-    """
-
-    def __init__(self, images: Any, target: Tensor, steps: Sequence[Callable[[Tensor], Tensor]]):
-        self.images, self.target = images, target
-        needs_floats = any(type(step).__name__ == "Normalize" for step in steps)
-        self.steps = [to_floats(steps)] if needs_floats else steps
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image = self.images[index]
-        for step in self.steps:
-            image = step(image)
-        return image, int(self.target[index])
-
-
-class Collate:
-    """A batch of images of one size, as float32. transform: called with the images of a batch."""
-
-    def __init__(self, transform: Callable[[Tensor], Tensor]):
-        self.transform = transform
-
-    def __call__(self, samples: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-        sizes = {tuple(image.shape[-2:]) for image, _ in samples}
-        if len(sizes) > 1:
-            raise UserError(
-                f"images of different sizes cannot be one batch: {sorted(sizes)[:5]} (height, width). Give Resize both "
-                'sides, {"type": "Resize", "args": {"size": [64, 64]}}, or add a CenterCrop'
-            )
-        images, target = default_collate(samples)
-        return self.transform(images), target
-
-
-def _warn_of_random(entries: Entries) -> None:
-    names = [str(entry.get("type")) for entry in entries]
-    if any(name.startswith("Random") for name in names):
-        logger.warning("Without eval_transforms, validation and test are augmented too, by %s.", ", ".join(names))
-
-
-def _try(dataset: ImageDataset, collate: Collate, key: str) -> None:
-    """Read one image: a transform finds most wrong arguments only when it is used."""
-    with torch.random.fork_rng(devices=[]):
-        try:
-            sample = dataset[0]
-            if not isinstance(sample[0], Tensor) or sample[0].dim() != 3:
-                raise ValueError("it must make one image (channels, height, width) of one image")
-            collate([sample])
-        except UserError:
-            return  # an image that cannot be read is named when it is met
-        except Exception as error:  # a transform may raise anything
-            raise ValueError(f"{key}: {type(error).__name__}: {error}") from error
-
-
 def _classes(folder: Path) -> list[str]:
     """The classes to train. Raises FileNotFoundError if there are none, and ValueError for one only."""
     classes = class_folders(folder) if folder.is_dir() else []
@@ -237,9 +171,3 @@ def _classes(folder: Path) -> list[str]:
 
 def _paths(source: Path) -> list[str]:
     return list_images(source) if source.is_dir() else [str(source)]
-
-
-def _check(fitted: dict[str, Any]) -> None:
-    """Raises ValueError if this class has not learnt this."""
-    if not matches(fitted, {"classes": [str], "n_images": int}):
-        raise ValueError("what the checkpoint holds of its training data is damaged, or of another task")

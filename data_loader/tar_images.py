@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from base import BaseDataLoader
-from data_loader.image_folder import Collate, ImageDataset, ImageFolderDataLoader
+from data_loader.image_folder import ImageFolderDataLoader
+from data_loader.images.dataset import check_fitted, for_evaluation, make_datasets
 from data_loader.images.files import EXTENSIONS, read_image
-from data_loader.images.transform import make_steps, n_for_batches, to_floats
+from data_loader.images.transform import make_steps, n_for_batches
 from utils.errors import UserError
 
 
@@ -34,7 +35,8 @@ class TarImagesDataLoader(BaseDataLoader):
     options: those of BaseDataLoader.
 
     Images are read as RGB. Raises FileNotFoundError if there is no such file, UserError for one that is damaged, cut
-    off, or holds an image without a class, and ValueError for a class that was not trained.
+    off, or holds an image without a class, and ValueError for a class that was not trained, and for a transform that
+    does not exist or does not work.
     """
 
     read_inputs = ImageFolderDataLoader.read_inputs
@@ -49,7 +51,9 @@ class TarImagesDataLoader(BaseDataLoader):
         fitted: dict[str, Any] | None = None,
         **options: Any,
     ):
-        eval_transforms = transforms if eval_transforms is None else eval_transforms
+        if fitted:
+            check_fitted(fitted)
+        eval_transforms = for_evaluation(transforms, eval_transforms)
         steps, eval_steps = make_steps(transforms, "transforms"), make_steps(eval_transforms, "eval_transforms")
         pattern = "train-*.tar" if training else "test-*.tar"
         images = TarImages(sorted(Path(data_dir).glob(pattern)))
@@ -62,14 +66,13 @@ class TarImagesDataLoader(BaseDataLoader):
             raise ValueError(f"{data_dir} has class {n_classes - 1}; trained were 0 to {len(self.classes) - 1}")
 
         n_last = n_for_batches(transforms, eval_transforms)
-        dataset = ImageDataset(images, images.target, steps[: len(steps) - n_last])
-        eval_dataset = ImageDataset(images, images.target, eval_steps[: len(eval_steps) - n_last])
+        dataset, eval_dataset, collate = make_datasets(images, images.target, steps, eval_steps, n_last)
         super().__init__(
             dataset if training else eval_dataset,
             batch_size,
             training=training,
             eval_dataset=eval_dataset,
-            collate_fn=Collate(to_floats(steps[len(steps) - n_last :])),
+            collate_fn=collate,
             **options,
         )
 

@@ -159,3 +159,13 @@ def test_new_images_are_read_as_for_the_model(folder, tmp_path):
         loader(folder).fitted, tmp_path / "new.png", transforms=[RESIZE], data_dir=str(folder)
     )
     assert batch.shape == (1, 3, 8, 8) and (problems, notes) == ([], {}) and names == [str(tmp_path / "new.png")]
+
+
+def test_what_is_silently_wrong_with_transforms_or_a_checkpoint_is_said(folder, caplog):
+    flip = {"type": "RandomHorizontalFlip", "args": {}}
+    TarImagesDataLoader(folder, 5, transforms=[RESIZE, flip])
+    assert "Without eval_transforms, validation and test are augmented too" in caplog.text
+    with pytest.raises(ValueError, match=r"transforms: .*it must make one image"):
+        TarImagesDataLoader(folder, 5, transforms=[{"type": "FiveCrop", "args": {"size": 4}}])
+    with pytest.raises(ValueError, match=r"what the checkpoint holds of its training data is damaged"):
+        loader(folder, fitted={"classes": [1, 2]})
