@@ -1,10 +1,16 @@
 """What the tests share: running the two commands in this process, and data where it can be had."""
 
+import gc
 import importlib.util
 import json
+import logging
+import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +26,13 @@ torch.set_num_threads(1)  # the models of the tests are tiny
 hypothesis.settings.register_profile("template", deadline=None)  # the first example pays for imports
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "template"))
+gc.disable()  # until all that stays is imported
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over the modules and the tests, which are millions of objects."""
+    gc.freeze()
+    gc.enable()
 
 
 def load_script(name: str) -> ModuleType:
@@ -28,6 +41,35 @@ def load_script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def fork(function: Callable[[], object], log: Path) -> BaseProcess:
+    """Start a real process that calls a function; what it says goes to `log`.
+
+    It is a fork of this one: a new Python would take seconds to import torch.
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+
+    def run() -> None:
+        with log.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        logging.getLogger().handlers.clear()  # those of the commands that this process has run
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.exit(function())
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    return process
+
+
+def fork_command(name: str, *argv: str, log: Path) -> BaseProcess:
+    """`fork_command("train", "-c", config, log=...)`: a real process of the command; see fork."""
+    return fork(partial(run_command, load_script(name).main, list(argv)), log)
 
 
 @pytest.fixture(autouse=True)

@@ -1,18 +1,18 @@
 """train.py and test.py as a person uses them, on the project's example."""
 
 import json
+import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.conftest import load_script
-from utils.checkpoint import load_checkpoint
+from logger.run_dir import open_run_dir
+from tests.conftest import fork, fork_command, load_script
+from utils.checkpoint import load_checkpoint, open_checkpoint
 from utils.errors import run_command
 
 # What these tests look at, whatever the example.
@@ -133,16 +133,17 @@ def test_a_signal_ends_the_run_with_its_code_and_a_checkpoint(
     tmp_path, resume, example, offline, read_metrics, number, code
 ):
     settings = ["trainer.epochs=100000", "trainer.early_stop=0", f"trainer.save_dir={tmp_path}", "lr_scheduler=null"]
-    command = [sys.executable, "train.py", "-c", example, "--run-id", "run", "-s", *settings, *offline]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = ["train", "-c", example, "--run-id", "run", "-s", *settings, *offline]
+    process = fork_command(*command, log=tmp_path / "said")
     deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("*/run/checkpoint-last.pth")) and process.poll() is None:
+    while not list(tmp_path.glob("*/run/checkpoint-last.pth")) and process.is_alive():
         assert time.monotonic() < deadline, "no checkpoint within five minutes"
         time.sleep(0.05)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == code, output
-    assert "Traceback" not in output
+    os.kill(process.pid, number)
+    process.join(300)
+    said = (tmp_path / "said").read_text(encoding="utf-8")
+    assert process.exitcode == code, said
+    assert "Traceback" not in said
     [run_dir] = tmp_path.glob("*/run")
     checkpoint = load_checkpoint(run_dir / "checkpoint-last.pth")
     assert [record["epoch"] for record in read_metrics(run_dir)] == list(range(1, checkpoint["epoch"] + 1))
@@ -166,18 +167,26 @@ def test_of_a_run_with_a_damaged_checkpoint_the_one_before_is_resumed_and_the_lo
     assert_same_checkpoint(straight / "checkpoint-epoch3.pth", damaged / "checkpoint-epoch3.pth")
 
 
-def test_a_run_under_way_cannot_be_resumed_by_a_second_process(train, example, offline):
-    run_dir = train(example, "trainer.epochs=1", *offline)
-    (run_dir / ".lock").unlink()  # this process holds it
-    code = "import sys; from pathlib import Path; from logger.run_dir import open_run_dir; from utils.checkpoint " \
-           "import open_checkpoint; run_dir = Path(sys.argv[1]); open_run_dir(run_dir, open_checkpoint(run_dir)[1]); " \
-           "print('locked', flush=True); sys.stdin.read()"  # fmt: skip
-    other = subprocess.Popen([sys.executable, "-c", code, str(run_dir)], stdin=-1, stdout=-1, text=True)
-    assert other.stdout.readline() == "locked\n"
+def test_a_run_under_way_cannot_be_resumed_by_a_second_process(example, offline, tmp_path):
+    run_dir = tmp_path / "saved" / json.loads(Path(example).read_text(encoding="utf-8"))["name"] / "run"
+    argv = ["-c", example, "--run-id", "run", "-s", "trainer.epochs=1", f"trainer.save_dir={tmp_path}/saved", *offline]
+    first = fork_command("train", *argv, log=tmp_path / "first")
+    first.join(300)
+    assert first.exitcode == 0
+
+    def hold():
+        open_run_dir(run_dir, open_checkpoint(run_dir)[1])
+        print("locked", flush=True)
+        time.sleep(600)
+
+    other = fork(hold, tmp_path / "other")
+    while other.is_alive() and not ((tmp_path / "other").exists() and (tmp_path / "other").read_text()):
+        time.sleep(0.05)
     before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
-    command = [sys.executable, "train.py", "-r", str(run_dir), "-s", "trainer.epochs=2"]
-    refused = subprocess.run(command, capture_output=True, text=True)
-    other.communicate("")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith(f"error: {run_dir}: process {other.pid} on ")
+    refused = fork_command("train", "-r", str(run_dir), "-s", "trainer.epochs=2", log=tmp_path / "refused")
+    refused.join(300)
+    other.kill()
+    other.join()
+    assert refused.exitcode == 2
+    assert (tmp_path / "refused").read_text("utf-8").startswith(f"error: {run_dir}: process {other.pid} on ")
     assert before == {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}

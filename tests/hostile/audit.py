@@ -8,6 +8,7 @@ be removed, so this is a process of its own.
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import importlib.util
 import io
@@ -187,7 +188,7 @@ def main(folder: Path) -> None:
     honest = make_honest_run(folder)
     import pandas  # noqa: F401  the data loaders' libraries
     import PIL.Image
-    import sklearn.datasets  # noqa: F401
+    import sklearn.datasets
     import torchvision.datasets  # noqa: F401
     from matplotlib.figure import Figure
 
@@ -196,6 +197,7 @@ def main(folder: Path) -> None:
     from logger.figures import results
 
     PIL.Image.init()
+    sklearn.datasets.load_digits = functools.cache(sklearn.datasets.load_digits)  # hundreds of times the same file
     auditor = Auditor()
 
     draw = results.draw_figures
