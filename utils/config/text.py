@@ -89,7 +89,7 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
         place: Any = config
         for key in parents:  # a mistyped one is made here, and is an unknown key when the config is checked
             place = _step(place, key)
-        if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+        if isinstance(place, list) and last in map(str, range(len(place))):
             place[int(last)] = value
         elif isinstance(place, dict):
             place[last] = value
@@ -98,6 +98,6 @@ def apply_settings(config: dict[str, Any], settings: Iterable[str]) -> None:
 
 
 def _step(place: Any, key: str) -> Any:
-    if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
+    if isinstance(place, list) and key in map(str, range(len(place))):
         return place[int(key)]
     return place.setdefault(key, {}) if isinstance(place, dict) else None
