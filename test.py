@@ -36,8 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     # ---- evaluate, and keep what the model says of each sample
     results = trainer.evaluate(data_loader) | {"n_samples": data_loader.n_samples}
     results.pop("Predictions", None)
-    epoch = config.checkpoint.get("epoch", "unknown")
-    print(printable(f"{config.resume}: epoch {epoch}, tested on {device}\n"))
+    print(printable(f"{config.resume}: epoch {config.checkpoint.get('epoch', 'unknown')}, tested on {device}\n"))
     for name, value in results.items():
         print(f"    {name:<16} {value:>10.4f}" if isinstance(value, float) else f"    {name:<16} {value:>10,}")
 

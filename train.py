@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parse_config import ConfigParser
-from utils.errors import printable, run_command
+from utils.errors import run_command
 
 if TYPE_CHECKING:
     import torch
@@ -34,13 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     from trainer.check import check
     from trainer.parallel import start
 
-    if not config.args.check:
+    if config.args.check:
+        check(config, build_or_resume, build_trainer, build_test_loader)
+    else:
         start(run, config, argv)
-        return
-    trainer, notes = build_or_resume(config)
-    check(config, trainer, build_trainer, build_test_loader)
-    notes += ["Everything works: trained, validated, saved, reloaded and tested on one batch. Nothing was written."]
-    print(printable("\n".join(notes)))
 
 
 def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None = None) -> dict[str, Any]:
@@ -105,9 +102,8 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     """The trainer, with all that the config names: the same seed gives the same one."""
     from data_loader.build import build_loaders
     from data_loader.fingerprint import DataState
-    from trainer.build import build_optimizer, build_scheduler
+    from trainer.build import build_optimizer, build_scheduler, set_threads
     from trainer.parallel import main_first, place_model
-    from utils.device import set_threads
     from utils.seed import seed_everything
 
     seed_everything(config["seed"])
@@ -124,8 +120,7 @@ def build_trainer(config: ConfigParser, device: "torch.device") -> "Trainer":
     optimizer = build_optimizer(config, model)
     lr_scheduler = build_scheduler(config, optimizer)
     set_threads(config["threads"], model, data_loader.batch_size)
-    loaders = data_loader, valid_data_loader
-    trainer = config.init_trainer(model, criterion, metrics, optimizer, *loaders, lr_scheduler)
+    trainer = config.init_trainer(model, criterion, metrics, optimizer, data_loader, valid_data_loader, lr_scheduler)
     trainer.stateful["data"] = DataState(data_loader)
     return trainer
 

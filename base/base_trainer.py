@@ -30,7 +30,7 @@ from utils.checkpoint import (
 from utils.data import WorkerDied
 from utils.errors import UserError, has_to_fit
 from utils.loop import Schedule, StopSignals
-from utils.parallel import from_main, rank, world_size
+from utils.parallel import from_main, on_main, rank, whole, world_size
 from utils.seed import random_state, set_random_state
 
 logger = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ class BaseTrainer(ABC):
         self.stop_signals = StopSignals()
         self.run_dir: Path | None = None
         self.checkpoints: CheckpointWriter | None = None  # of that folder
+        self.checkpoint_writer, self.gathered = CheckpointWriter, whole  # others, if checkpoints are sharded
         self.on_step: Callable[[], Any] | None = None
         self.bar: RunBar | None = None  # on a terminal
         self.steps_per_epoch = 1  # that the bar counts
@@ -147,11 +148,9 @@ class BaseTrainer(ABC):
         with ExitStack() as stack:
             for loader in self.to_close:
                 stack.callback(loader.close)
+            self.run_dir = self.checkpoints = None
             if run_dir is not None:
                 stack.enter_context(self.stop_signals)
-            self.run_dir = Path(run_dir) if run_dir is not None and rank() == 0 else None
-            self.checkpoints = None
-            if run_dir is not None:
                 self._open_run_dir(Path(run_dir), stack)
             n_done = self.epoch * self.steps_per_epoch + self.batch
             self.bar = stack.enter_context(run_bar(self.epochs, self.steps_per_epoch, n_done, self.monitor))
@@ -239,14 +238,6 @@ class BaseTrainer(ABC):
         load_numbers(self.saved_numbers, state, vars(self))
         self.schedule.lr = float(state["lr"])
 
-    def load_for_test(self, state: dict[str, Any]) -> None:
-        """Take the numbers and the parts that a subclass has added, but no optimizer. The model is given already."""
-        parts = {name: part for name, part in self._parts().items() if not isinstance(part, Optimizer | LRScheduler)}
-        del parts["model"]
-        with has_to_fit():
-            load_states(parts, state)
-            load_numbers([name for name in self.saved_numbers if name in state], state, vars(self))
-
     def restore_best(self) -> None:
         """Give the model the weights of the best epoch, by `monitor`; of a moving average, those. Else ValueError."""
         self.history.restore_best(self.model, self.checkpoints and self.checkpoints.run_dir)
@@ -260,26 +251,28 @@ class BaseTrainer(ABC):
         with has_to_fit():
             if changes_schedule(checkpoint["config"], self.config):
                 self.schedule.wind_forward(checkpoint["epoch"], checkpoint["step"])
-            fresh = snapshot(self.state_dict() | {"random": random_state()})
-            state, notes = take_over_changes(checkpoint, self.config, fresh)
+            fresh = self.state_dict() | {"random": random_state(), "model": None}  # the checkpoint's is taken
+            state, notes = take_over_changes(checkpoint, self.config, snapshot(fresh))
             self.load_state_dict(state)
             set_random_state(state["random"])
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
 
     def _take_state(self) -> dict[str, Any] | None:
-        """A copy of all that a checkpoint holds. Of several processes, all have a part in it, and rank 0 gets it."""
-        state = self.state_dict() | {"random": random_state()}
-        return snapshot(state) | {"config": self.config, "run": self._run_mark} if rank() == 0 else None
+        """A copy of all that a checkpoint holds. Of several processes, all have a part in it; rank 0 gets it all, or
+        with sharded checkpoints everyone its own rows."""
+        state = self.gathered(self.state_dict() | {"random": random_state()})
+        return state and snapshot(state) | {"config": self.config, "run": self._run_mark}
 
     def _open_run_dir(self, run_dir: Path, stack: ExitStack) -> None:
         """Begin to keep checkpoints and to draw charts. What is not written yet is, when `stack` ends."""
         if rank() == 0:
             if not run_dir.exists():
                 run_dir.mkdir(parents=True)
+            self.run_dir = run_dir
             self.writer.open(self.writers, run_dir, self.config, lambda: draw_extras(self, self.draw))
-            self._run_mark = run_mark(run_dir)
+        self._run_mark = on_main(run_mark)(run_dir)
         weights, flush = dict(self.model.named_parameters()).keys(), lambda: self.run_log.flush()
-        self.checkpoints = CheckpointWriter(run_dir, self._take_state, weights, flush, **self.saving)
+        self.checkpoints = self.checkpoint_writer(run_dir, self._take_state, weights, flush, **self.saving)
         if self.step > 0:
             self.checkpoints.go_back()
         stack.enter_context(self.checkpoints)

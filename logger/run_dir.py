@@ -10,6 +10,7 @@ import sys
 import uuid
 from datetime import datetime
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,9 +26,9 @@ _locks: dict[Path, IO[str]] = {}  # of this process; closing one gives its lock 
 
 def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path:
     """Make `save_dir/name/run_id`, lock and return it. Without a run_id, the time names it, numbered if it is taken."""
-    now, number = datetime.now().strftime("%Y%m%d_%H%M%S"), 1
-    run_dir = save_dir / name / (run_id or now)
-    while True:  # mkdir is atomic: of two processes only one makes the folder
+    now = datetime.now().strftime("%Y%m%d_%H%M%S")
+    for number in count(1):  # mkdir is atomic: of two processes only one makes the folder
+        run_dir = save_dir / name / (run_id or (f"{now}-{number}" if number > 1 else now))
         try:
             run_dir.mkdir(parents=True)
             break
@@ -36,8 +37,6 @@ def create_run_dir(save_dir: Path, name: str, run_id: str | None = None) -> Path
                 raise UserError(f"trainer.save_dir: cannot make a folder in {save_dir}: {error.strerror}") from None
             if run_id is not None:
                 raise UserError(f"{run_dir} exists; go on with it by -r, delete it, or name another") from None
-        number += 1
-        run_dir = save_dir / name / f"{now}-{number}"
     _made.add(run_dir)
     lock_folder(run_dir)
     return run_dir

@@ -84,7 +84,8 @@ def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tm
         "model/sklearn_metric.py",
         "trainer/__init__.py", "trainer/build.py", "trainer/check.py", "trainer/faults.py",
         "trainer/parallel/__init__.py", "trainer/parallel/data_parallel.py", "trainer/parallel/fully_sharded.py",
-        "trainer/parallel/launch.py", "trainer/report.py", "trainer/several.py", "trainer/trainer.py",
+        "trainer/parallel/launch.py", "trainer/parallel/sharded.py", "trainer/report.py", "trainer/several.py",
+            "trainer/trainer.py",
     }  # fmt: skip
     assert "# mine" in (target / "README.md").read_text()
     for tool in ("ruff check", "ruff format --check"):

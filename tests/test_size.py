@@ -5,7 +5,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 CORE_BUDGET = 3400  # lines of Python, comments included; without the writers and the figures
-BESIDE_BUDGET = 1100
+BESIDE_BUDGET = 1275
 WAY_BUDGET = 1100  # of the files that docs/architecture.md says to read in half an hour
 CORE = ("train.py", "test.py", "parse_config.py", "base/**/*.py", "logger/*.py", "utils/**/*.py", "trainer/trainer.py",
         "model/loss.py", "model/metric.py")  # fmt: skip
@@ -29,7 +29,7 @@ def test_what_stands_beside_it_is_small():
     beside = [
         path for room in ("data_loader", "trainer") for name in names for path in PROJECT.glob(f"{room}/{name}.py")
     ]
-    assert len(beside) == 13 and n_lines(beside) <= BESIDE_BUDGET
+    assert len(beside) == 14 and n_lines(beside) <= BESIDE_BUDGET
 
 
 def test_no_file_of_it_is_long():

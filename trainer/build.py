@@ -1,16 +1,22 @@
-"""The optimizers and schedulers that a config names, and a trainer that only evaluates."""
+"""The optimizers and schedulers that a config names, CPU threads, and a trainer that only evaluates."""
 
+import logging
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from trainer.several import Optimizers, PlateauSchedulers, Schedulers
+from utils.checkpoint import load_numbers, load_states
 from utils.config import named
-from utils.errors import ConfigError, did_you_mean
+from utils.errors import ConfigError, did_you_mean, has_to_fit
+
+logger = logging.getLogger(__name__)
 
 
 def build_optimizer(config: Any, model: Any) -> Optimizer:
@@ -34,6 +40,20 @@ def build_scheduler(config: Any, optimizer: Any) -> LRScheduler | None:
         raise ConfigError("lr_scheduler", [str(error)]) from error
 
 
+def set_threads(wanted: int | None, model: nn.Module, batch_size: int | None) -> None:
+    """Use so many CPU threads, at most one per core. None: 1 for a small network of matrices, where more cost time."""
+    n_multiplications = (batch_size or 1) * sum(weight.numel() for weight in model.parameters())
+    on_sequences = any(isinstance(m, nn.RNNBase | nn.MultiheadAttention | nn.Embedding) for m in model.modules())
+    on_images = any(weight.dim() > 2 for weight in model.parameters())
+    if wanted is not None:
+        n_cores = os.cpu_count() or wanted
+        if wanted > n_cores:
+            logger.warning("threads is %d: this machine has no more CPU cores.", n_cores)
+        torch.set_num_threads(min(wanted, n_cores))
+    elif n_multiplications < 20_000_000 and not on_sequences and not on_images:  # those use each weight many times
+        torch.set_num_threads(1)
+
+
 def build_tester(config: Any, checkpoint: dict[str, Any], device: Any, *metrics: Callable) -> Any:
     """A trainer that only evaluates: the trained model, and what else a checkpoint holds of the trainer.
 
@@ -41,8 +61,17 @@ def build_tester(config: Any, checkpoint: dict[str, Any], device: Any, *metrics:
     """
     model = config.trained_model(checkpoint).to(device)
     tester = config.init_trainer(model, config.init_ftn("loss", device=device), [*config.init_metrics(), *metrics])
-    tester.load_for_test(checkpoint)
+    load_for_test(tester, checkpoint)
     return tester
+
+
+def load_for_test(tester: Any, state: dict[str, Any]) -> None:
+    """Give it the numbers and the parts that a subclass has added, but no optimizer. The model is given already."""
+    parts = {name: part for name, part in tester._parts().items() if not isinstance(part, Optimizer | LRScheduler)}
+    del parts["model"]
+    with has_to_fit():
+        load_states(parts, state)
+        load_numbers([name for name in tester.saved_numbers if name in state], state, vars(tester))
 
 
 def _build_one(config: Any, key: str, entry: dict[str, Any], model: nn.Module) -> Optimizer:

@@ -10,16 +10,19 @@ import torch
 from base import BaseDataLoader
 from trainer.build import build_tester
 from utils.checkpoint import open_checkpoint
+from utils.errors import printable
 from utils.parallel import from_main, largest
 
 
 def check(
     config: Any,
-    trainer: Any,
+    build_or_resume: Callable[[Any], tuple[Any, list[str]]],
     build_trainer: Callable[[Any, torch.device], Any],
     build_test_loader: Callable[[Any], BaseDataLoader],
 ) -> None:
     """The stories of train.py and test.py on one batch each, in a folder that is gone then."""
+    trainer, notes = build_or_resume(config)
+
     # ---- an epoch of one batch, validated on one batch, and saved
     for loader in filter(None, (trainer.data_loader, trainer.valid_data_loader)):
         limit_to_a_batch(loader)
@@ -39,6 +42,9 @@ def check(
     limit_to_a_batch(test_data_loader)
     build_tester(config, checkpoint, trainer.device).evaluate(test_data_loader)
     test_data_loader.close()
+
+    notes += ["Everything works: trained, validated, saved, reloaded and tested on one batch. Nothing was written."]
+    print(printable("\n".join(notes)))
 
 
 def limit_to_a_batch(loader: BaseDataLoader) -> None:

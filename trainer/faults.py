@@ -11,11 +11,21 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
 from base import BaseDataLoader
+from utils.config import RANGES, accepts, trainer_keys
 from utils.data import n_samples
 from utils.errors import MEMORY_ADVICE, UserError
 from utils.parallel import largest
 
 logger = logging.getLogger(__name__)
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise ValueError for options of Trainer that are given in code, and that a config could not give either."""
+    keys = {name: key for name, key in trainer_keys().items() if name in options}
+    found = {name: accepts(RANGES.get(f"trainer.{name}", key.annotation), options[name]) for name, key in keys.items()}
+    faults = [f"{name} is {options[name]!r}, not {accepted}" for name, (fits, accepted) in found.items() if not fits]
+    if faults:
+        raise ValueError("; ".join(faults))
 
 
 def take_loaders(trainer: Any) -> None:

@@ -13,10 +13,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from base import BaseDataLoader, BaseTrainer
-from trainer.faults import divergence, halve_parts, skip_if_bad, take_loaders
-from trainer.parallel import DataParallel, share_evaluation, share_steps
+from trainer.faults import check_options, divergence, halve_parts, skip_if_bad, take_loaders
+from trainer.parallel import DataParallel, recompute_blocks, shard_checkpoints, share_evaluation, share_steps
 from trainer.report import loss_of, report_output, report_own_code
-from utils.config import check_options
 from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
 from utils.errors import TrainingInterrupted
 from utils.loop import Metric, MetricTracker
@@ -43,6 +42,8 @@ class Trainer(BaseTrainer):
     clip_grad_norm: the largest norm of all gradients together; None: any.
     compile: compile the model with torch.compile.
     ema: validate and test a moving average of the weights with this decay, such as 0.999; None: the weights.
+    recompute_activations: keep no activations of a block, compute them again in the backward pass: less memory.
+    sharded_checkpoints: with `parallel: fsdp`, let each process write its own rows of a checkpoint.
     sync_batchnorm: of several processes, let batch norms see the whole batch, not each its share; on GPUs.
     on_nan: "stop" at a NaN or infinite loss, or "skip" the steps with NaN or infinite gradients.
     options: those of BaseTrainer.
@@ -64,6 +65,8 @@ class Trainer(BaseTrainer):
         clip_grad_norm: Annotated[float, "> 0"] | None = None,
         compile: bool = False,
         ema: Annotated[float, "> 0", "< 1"] | None = None,
+        recompute_activations: bool = False,
+        sharded_checkpoints: bool = False,
         sync_batchnorm: bool = False,
         on_nan: Literal["stop", "skip"] = "stop",
         **options: Any,
@@ -100,6 +103,10 @@ class Trainer(BaseTrainer):
             self.stateful |= {"scaler": self.scaler, "train_metrics": self.train_metrics}
         if self.ema is not None:
             self.stateful["ema"] = self.ema
+        if recompute_activations:
+            recompute_blocks(model)
+        if sharded_checkpoints:
+            shard_checkpoints(self)
         if compile:
             model.compile(dynamic=False)
 
@@ -139,10 +146,7 @@ class Trainer(BaseTrainer):
         return torch.stack(losses).sum(), cat_batches(outputs), cat_batches(targets)
 
     def log(self, name: str, value: Any) -> None:
-        """Log a number of one's own with the epoch, or with the evaluation: the mean over all calls of `log` in it.
-
-        value: a number, or a tensor with one, which nobody waits for before the epoch ends.
-        """
+        """Log a number, or a tensor with one, with the epoch or the evaluation: the mean over all calls in it."""
         self.tracker.add(name, value)
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
@@ -203,8 +207,6 @@ class Trainer(BaseTrainer):
     def evaluated_model(self) -> nn.Module:
         """The model that `evaluate` runs: the moving average, if there is one."""
         return self.model if self.ema is None or self.ema.n_averaged == 0 else self.ema.module
-
-    # ----------------------------------------------------------------------------------------------- helpers
 
     def after_first_epoch(self) -> None:
         report_own_code(self)

@@ -1,10 +1,9 @@
-"""Where to compute, and with how many CPU threads."""
+"""Where to compute."""
 
 import logging
 import os
 
 import torch
-from torch import nn
 
 from utils.errors import UserError
 
@@ -26,17 +25,3 @@ def prepare_device(wanted: str | None, n_gpu: int = 1) -> torch.device:
     if (device.index or 0) >= found.get(device.type, 0):
         raise UserError(f"-d {wanted}: there is no such device; torch sees {found.get(device.type, 0)} x {device.type}")
     return device
-
-
-def set_threads(wanted: int | None, model: nn.Module, batch_size: int | None) -> None:
-    """Use so many CPU threads, at most one per core. None: 1 for a small network of matrices, where more cost time."""
-    n_multiplications = (batch_size or 1) * sum(weight.numel() for weight in model.parameters())
-    on_sequences = any(isinstance(m, nn.RNNBase | nn.MultiheadAttention | nn.Embedding) for m in model.modules())
-    on_images = any(weight.dim() > 2 for weight in model.parameters())
-    if wanted is not None:
-        n_cores = os.cpu_count() or wanted
-        if wanted > n_cores:
-            logger.warning("threads is %d: this machine has no more CPU cores.", n_cores)
-        torch.set_num_threads(min(wanted, n_cores))
-    elif n_multiplications < 20_000_000 and not on_sequences and not on_images:  # those use each weight many times
-        torch.set_num_threads(1)

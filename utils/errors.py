@@ -2,12 +2,14 @@
 
 import difflib
 import errno
+import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 DISK_FAULTS = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # a person's to mend
 MAX_FAULTS = 20  # that are shown of one config
@@ -80,6 +82,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     by_lower_case = {option.lower(): option for option in known}
     nearest = difflib.get_close_matches(name[:60].lower(), by_lower_case, n=1)
     return f", did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
+
+
+def in_json(value: Any, length: int = 60) -> str:
+    """A value as a config has it, cut if it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def printable(text: str) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 from base import BaseDataLoader
 from data_loader.digits import DigitsDataLoader
 from trainer import Trainer
+from trainer.build import load_for_test
 from utils.config import definitions
 from utils.errors import UserError
 
@@ -178,8 +179,8 @@ def test_a_part_that_a_checkpoint_lacks_is_named(caplog):
     model = nn.Linear(1, 1)
     trainer = Trainer(model, nn.functional.mse_loss)
     trainer.stateful["scale"] = nn.Linear(1, 1)
-    trainer.load_for_test({"model": model.state_dict(), "epoch": 3})
+    load_for_test(trainer, {"model": model.state_dict(), "epoch": 3})
     assert "scale: not in the checkpoint, so it begins anew" in caplog.text
     assert trainer.epoch == 3
     with pytest.raises(UserError, match="another architecture: weight is missing"):
-        trainer.load_for_test({"scale": {"bias": torch.zeros(1)}})
+        load_for_test(trainer, {"scale": {"bias": torch.zeros(1)}})

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import mse_loss
 
 from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from data_loader.build import build_test_loader
 from parse_config import ConfigParser
 from tests.trainer.parallel.test_same_training import PlainStep
 from trainer import Trainer
-from trainer.build import build_optimizer
+from trainer.build import build_optimizer, set_threads
 from utils.checkpoint import load_checkpoint, trained_weights
 from utils.config import read_json
-from utils.device import set_threads
 from utils.errors import ConfigError, UserError, run_command
 from utils.loop import per_epoch
 
@@ -102,6 +102,57 @@ def test_a_batch_is_worked_through_in_as_many_nearly_equal_parts_as_asked_for():
             return super().compute_loss(batch)
 
     assert trained(Noting, accumulate=4, epochs=1).sizes == (2, 3, 2, 3, 2, 3, 2, 3, 2, 3)
+
+
+# ------------------------------------------------------------------------------------------ recompute_activations
+
+
+class Blocks(nn.Module):
+    """Two residual blocks with dropout. Notes how many numbers are kept for the backward pass."""
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(3, 50), nn.Tanh(), nn.Dropout(0.3), *layers, nn.Linear(50, 3)) for _ in range(2)
+        )
+        self.n_kept = 0
+
+    def forward(self, x):
+        def keep(tensor):
+            self.n_kept += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            for block in self.blocks:
+                x = x + block(x)
+        return x.sum(dim=1, keepdim=True)
+
+
+def test_recomputed_activations_are_not_kept_and_change_nothing():
+    trainers = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = Blocks().double()
+        optimizer, loader = torch.optim.SGD(model.parameters(), 0.1), BaseDataLoader(data(25), 10)
+        trainers.append(
+            Trainer(model, mse_loss, (), optimizer, loader, loader, recompute_activations=recompute, ema=0.9)
+        )
+        trainers[-1].train()
+    assert_same_weights(*trainers, rtol=0)
+    kept, recomputed = (trainer.model.n_kept for trainer in trainers)
+    assert recomputed < kept / 10
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)), "no nn.ModuleList or nn.Sequential of blocks"),
+        (Blocks(nn.BatchNorm1d(50)), "a batch norm would count each batch twice"),
+    ],
+)
+def test_what_cannot_be_recomputed_is_one_line(model, words):
+    with pytest.raises(UserError, match=words):
+        Trainer(model, mse_loss, recompute_activations=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- amp

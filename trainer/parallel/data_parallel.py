@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainer.parallel.fully_sharded import is_sharded
 from utils.data import n_samples
 from utils.errors import UserError
 from utils.parallel import from_main, gather, rank, world_size
@@ -72,7 +73,7 @@ class DataParallel:
             trainer.model = nn.SyncBatchNorm.convert_sync_batchnorm(trainer.model)
         has_own_step = type(trainer).train_step is not base.train_step
         self.compute_loss = trainer.compute_loss if has_own_step else self._compute_loss
-        self.is_sharded = hasattr(trainer.model, "set_requires_gradient_sync")
+        self.is_sharded = is_sharded(trainer.model)
         if self.is_sharded:
             if has_own_step:
                 raise UserError(f"trainer.parallel: fsdp is for Trainer's train_step, {type(trainer).__name__} has "

@@ -1,9 +1,12 @@
 """FSDP2: of a model larger than a device, each process holds a part of every weight, gradient and moment."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.checkpoint import checkpoint
 
 from utils.errors import UserError
 from utils.parallel import world_size
@@ -39,6 +42,26 @@ def place_model(model: nn.Module, device: torch.device, options: dict[str, Any])
         fully_shard(block, **how)
     fully_shard(model, **how)
     return model.to(device)
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether each process holds its own rows of the model's weights."""
+    return hasattr(model, "set_requires_gradient_sync")
+
+
+def recompute_blocks(model: nn.Module) -> None:
+    """Keep only each block's input for the backward pass, which runs the block again; see torch.utils.checkpoint.
+
+    Raises UserError if no block has several layers, or one has a batch norm, which would count each batch twice.
+    """
+    blocks = [block for block in _blocks(model) if next(block.children(), None) is not None]
+    if not blocks:
+        raise UserError("trainer.recompute_activations: the model has no nn.ModuleList or nn.Sequential of blocks, "
+                        "each of several layers")  # fmt: skip
+    if any(isinstance(part, _NormBase) and part.track_running_stats for block in blocks for part in block.modules()):
+        raise UserError("trainer.recompute_activations: a batch norm would count each batch twice")
+    for block in blocks:
+        vars(block)["forward"] = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def _blocks(module: nn.Module) -> list[nn.Module]:

@@ -1,6 +1,7 @@
 """Checkpoint files: tensors and plain values only, written whole or not at all, checked before they are used."""
 
 import logging
+import shutil
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -12,12 +13,13 @@ import torch
 from torch import Tensor
 
 from utils.checkpoint.state import PLAIN
-from utils.errors import UserError, did_you_mean, printable
+from utils.errors import UserError, did_you_mean, has_to_fit, printable
 from utils.files import write_atomically
+from utils.parallel import joined
 
 KINDS = {"model": dict, "optimizer": dict, "lr_scheduler": (dict, NoneType), "config": dict,
-         "epoch": int, "step": int, "ema": dict, "data": dict}  # fmt: skip
-OPTIONAL = {"epoch": 0, "step": 0, "ema": {}, "data": {}}  # a checkpoint to test from needs none of these
+         "epoch": int, "step": int, "ema": dict, "data": dict, "n_parts": int}  # fmt: skip
+OPTIONAL = {"epoch": 0, "step": 0, "ema": {}, "data": {}, "n_parts": 1}  # a checkpoint to test from needs none of these
 BEST, LAST = "model_best.pth", "checkpoint-last.pth"
 MAX_DEPTH = 40  # of dicts and lists in each other, far beyond any state
 MAX_SHARING = 4  # bytes of its tensors per byte of the file; two tied weights take 2
@@ -27,13 +29,24 @@ logger = logging.getLogger(__name__)
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write a snapshot. At every instant `path` is the old file or the new one, never a part of one."""
+    """Write a snapshot. At every instant `path` is the old file or the new one, never a piece of one."""
     try:
         write_atomically(path, lambda file: torch.save(state, file))
     except RuntimeError as error:
         if isinstance(error.__context__, OSError):  # torch's message says nothing of the full disk
             raise error.__context__ from None
         raise
+    if "n_parts" not in state:
+        shutil.rmtree(parts_of(path), ignore_errors=True)  # of the old file
+
+
+def parts_of(path: Path) -> Path:
+    """The folder with what processes other than the first have saved of a checkpoint (trainer.sharded_checkpoints)."""
+    return path.with_name(f"{path.name}.parts")
+
+
+def part_files(path: Path, step: int, n_parts: int) -> list[Path]:
+    return [parts_of(path) / f"{step}-{number}-of-{n_parts}.pth" for number in range(1, min(n_parts, 100_000))]
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -45,7 +58,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     values = OPTIONAL | content if isinstance(content, dict) else {}
     if wrong := [key for key, kind in KINDS.items() if not isinstance(values.get(key, ...), kind)]:
         raise UserError(f"{path} is not a checkpoint of this template: it has no {', '.join(wrong)} of the right kind")
-    return content
+    parts = [load_plain(file, mmap=True) for file in part_files(path, values["step"], values["n_parts"])]
+    with has_to_fit():
+        content = _with_rows(content, parts)
+        return content | {"model": {name: joined(rows) for name, rows in content["model"].items()}}
+
+
+def _with_rows(state: Any, parts: list[Any]) -> Any:
+    """A state in which each tensor that is a list of one process's rows has those of all, in the order of the ranks."""
+    if isinstance(state, dict):
+        return {key: _with_rows(value, [part[key] for part in parts if key in part]) for key, value in state.items()}
+    is_rows = isinstance(state, list) and all(isinstance(rows, Tensor) for rows in state)
+    return sum(parts, state) if is_rows else state
 
 
 def open_checkpoint(path: Path, prefer_best: bool = False) -> tuple[Path, dict[str, Any]]:
@@ -70,23 +94,14 @@ def intact(files: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
             logger.warning("%s; it is not used", printable(str(error)))  # logging may not be set up yet
 
 
-def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights to evaluate or export: the moving average, where the run kept one (trainer.ema)."""
-    average = dict(checkpoint.get("ema", {}))
-    n_averaged = average.pop("n_averaged", None)
-    if not isinstance(n_averaged, Tensor) or not n_averaged.any():  # nothing was averaged yet
-        return checkpoint["model"]
-    return {name.removeprefix("module."): weight for name, weight in average.items()}
-
-
-def load_plain(path: Path) -> Any:
+def load_plain(path: Path, mmap: bool = False) -> Any:
     """What torch has saved in a file. Raises UserError if it is damaged, or holds more than tensors and values."""
     try:
         _check_archive(path)
     except Exception as error:  # zipfile raises many kinds
         raise UserError(f"{path} is damaged or not a checkpoint: {str(error) or type(error).__name__}") from error
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
         _refuse_foreign(content, path.stat().st_size)
     except Exception as error:  # whatever a hostile file causes; torch's advice would be to trust it
         raise UserError(f"{path} cannot be loaded safely, as tensors and plain values only") from error

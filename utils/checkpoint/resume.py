@@ -1,7 +1,8 @@
 """Who wins when a run is resumed with a changed config: the person who changed it (rules: docs/reliability.md)."""
 
-import json
 from typing import Any
+
+from utils.errors import in_json
 
 State = dict[str, Any]
 FIXED = ("name", "trainer.save_dir")
@@ -70,20 +71,14 @@ def _changes_monitored(key: str, then: State, now: State) -> bool:
     other_loss = key.startswith("loss") and name == "loss"
     entries = [{repr(entry) for entry in config.get("metrics") or []} for config in (then, now)]
     other_metric = key == "metrics" and any(repr(name) in entry for entry in entries[0] ^ entries[1])
-    other_samples = key.startswith(("data_loader", "valid_data_loader")) and (BATCHING | HARMLESS).isdisjoint(
-        key.split(".")
-    )
+    is_data, names = key.startswith(("data_loader", "valid_data_loader")), key.split(".")
+    other_samples = is_data and (BATCHING | HARMLESS).isdisjoint(names)
     return key == "trainer.monitor" or (monitor != "off" and (other_loss or other_metric or other_samples))
 
 
 def _table(changes: dict[str, tuple[Any, Any]], notes: dict[str, str]) -> list[str]:
     """Aligned lines; none if there is no change."""
     rows = [("key", "then", "now", "which wins")]
-    rows += [(key, _show(then), _show(now), notes[key]) for key, (then, now) in changes.items()]
+    rows += [(key, *("-" if v is None else in_json(v, 40) for v in pair), notes[key]) for key, pair in changes.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if changes else []
-
-
-def _show(value: Any) -> str:
-    text = "-" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:37]}..."

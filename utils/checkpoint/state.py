@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.errors import UserError, escape
-from utils.parallel import spread, whole
+from utils.parallel import joined, spread
 
 PLAIN = (bool, int, float, str, bytes, type(None))
 # How an optimizer computes was decided when it was made, and torch.amp.GradScaler goes by that.
@@ -25,7 +25,7 @@ def states_of(stateful: dict[str, Any]) -> dict[str, Any]:
     """The state of each object, by its key. An optimizer's goes by the names of its parameters, not by their order."""
     names = _parameter_names(stateful)
     return {
-        key: whole(_optimizer_state(thing, names) if isinstance(thing, Optimizer) else thing.state_dict())
+        key: _optimizer_state(thing, names) if isinstance(thing, Optimizer) else thing.state_dict()
         for key, thing in stateful.items()
     }
 
@@ -76,6 +76,15 @@ def load_model(model: nn.Module, state: dict[str, Tensor]) -> None:
     model.load_state_dict({key: spread(value, own[key]) for key, value in state.items()})
 
 
+def trained_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights to evaluate or export: the moving average, where the run kept one (trainer.ema)."""
+    average = dict(checkpoint.get("ema", {}))
+    n_averaged = average.pop("n_averaged", None)
+    if not isinstance(n_averaged, Tensor) or not n_averaged.any():  # nothing was averaged yet
+        return checkpoint["model"]
+    return {name.removeprefix("module."): weight for name, weight in average.items()}
+
+
 def _shapes(state: dict[str, Any]) -> dict[str, Any]:
     return {key: list(value.shape) if isinstance(value, Tensor) else "no tensor" for key, value in state.items()}
 
@@ -118,7 +127,7 @@ def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], names: dict[Ten
         for name, values in state["state"].items():
             if name in parameters:
                 parameter = parameters[name]
-                remembered[name] = {key: _fitted(key, value, parameter, own) for key, value in values.items()}
+                remembered[name] = {key: _fitted(key, joined(value), parameter, own) for key, value in values.items()}
     optimizer.load_state_dict({"state": remembered, "param_groups": groups})  # names do as well as numbers
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Set
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoint.file import BEST, LAST, intact, save_checkpoint
+from utils.checkpoint.file import BEST, LAST, intact, parts_of, save_checkpoint
 from utils.errors import TrainingInterrupted, UserError
-from utils.parallel import from_main
+from utils.parallel import from_main, rank
 
 SAVE_SECONDS = 1.0  # an epoch's end closer to the last save than this is written only if `save_period` asks for it
 State = dict[str, Any]
@@ -36,6 +37,8 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
     save_every_steps: int = 0
     keep_last: int | None = None
 
+    _save_file = staticmethod(save_checkpoint)
+
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: Future[State | None] | None = None  # one at a time; its result is the best state, when written
@@ -47,15 +50,17 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
     def go_back(self) -> None:
         """Make a resumed state the newest: checkpoints of later steps are renamed to abandoned-*.pth, and not used."""
         state = self.take_state()
-        if state is None:
-            return
         self._write(self.run_dir, state, None)
+        if rank() > 0 or state is None:
+            return
         future = [path for epoch, path in self._epoch_files() if epoch > state["epoch"]]
         future += [path for path, best in intact([self.run_dir / BEST]) if best.get("step", 0) > state["step"]]
         for path in future:
             name = path.name.replace("checkpoint-", "abandoned-").replace("model_", "abandoned-")
             logger.info("%s is of a later step than the one gone back to: it is %s now", path.name, name)
-            path.replace(path.with_name(name))
+            shutil.rmtree(parts_of(path.with_name(name)), ignore_errors=True)
+            for old in filter(Path.exists, (path, parts_of(path))):
+                old.replace(old.with_name(old.name.replace(path.name, name)))
 
     def end_step(self, step: int) -> None:
         """Save the state within an epoch, if it is time to."""
@@ -116,14 +121,15 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
     def _write(self, folder: Path, state: State | None, best: State | None, epoch: int | None = None) -> State | None:
         """Write the best, then that of the epoch, then the last: a run killed in between makes the others again."""
         if best is not None and self._is_finite(best):
-            save_checkpoint(best, folder / BEST)
+            self._save_file(best, folder / BEST)
         if state is not None and self._is_finite(state):
             if epoch is not None:
-                save_checkpoint(state, folder / f"checkpoint-epoch{epoch}.pth")
+                self._save_file(state, folder / f"checkpoint-epoch{epoch}.pth")
                 until_now = [path for number, path in self._epoch_files() if number <= epoch]
-                for path in until_now[: -self.keep_last] if self.keep_last else []:
+                for path in until_now[: -self.keep_last] if self.keep_last and rank() == 0 else []:
                     path.unlink()
-            save_checkpoint(state, folder / LAST)
+                    shutil.rmtree(parts_of(path), ignore_errors=True)
+            self._save_file(state, folder / LAST)
             self._on_disk = state["epoch"], state["step"]
         return best
 

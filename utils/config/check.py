@@ -11,7 +11,7 @@ from typing import Any
 from utils.config.catalog import REQUIRED, Parameter, definitions
 from utils.config.keys import ENTRY_KEYS, LAYER_KEYS, NOT_FROM_JSON, OBJECTS, RANGES, TOP, named, trainer_keys
 from utils.config.text import as_json
-from utils.errors import ConfigError, did_you_mean, escape
+from utils.errors import ConfigError, did_you_mean, escape, in_json
 
 _COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 # What fits a name: types of JSON values, and the words for them. A name that is not here fits anything.
@@ -32,7 +32,7 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(trainer, dict):  # a fault of the top; go on with a right section
         trainer = {"epochs": 1}
     name = str(trainer.get("type"))
-    name = name if name in definitions("trainer") else "Trainer"
+    name = name if name in definitions("trainer") and definitions("trainer")[name].is_a("BaseTrainer") else "Trainer"
     options = trainer_keys(name)
     for place, keys in ((config, TOP), (trainer, options)):
         for key, parameter in keys.items():
@@ -58,19 +58,10 @@ def checked(config: dict[str, Any], where: str) -> dict[str, Any]:
     monitor = str(trainer.get("monitor")).partition(" ")[2]
     if monitor and monitor not in logged and trainer["type"] == "Trainer":  # one of one's own may log other numbers
         what = f"is not logged{did_you_mean(monitor, logged)}; logged are {', '.join(logged)}"
-        faults.append(f"trainer.monitor: {_show(monitor)} {what}")
+        faults.append(f"trainer.monitor: {in_json(monitor)} {what}")
     if faults:
         raise ConfigError(where, faults)
     return config
-
-
-def check_options(options: dict[str, Any]) -> None:
-    """Raise ValueError for options of Trainer that are given in code, and that a config could not give either."""
-    keys = {name: key for name, key in trainer_keys().items() if name in options}
-    found = {name: accepts(RANGES.get(f"trainer.{name}", key.annotation), options[name]) for name, key in keys.items()}
-    faults = [f"{name} is {options[name]!r}, not {accepted}" for name, (fits, accepted) in found.items() if not fits]
-    if faults:
-        raise ValueError("; ".join(faults))
 
 
 def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Parameter], what: str = "key") -> list[str]:
@@ -85,7 +76,7 @@ def _check_keys(prefix: str, place: dict[str, Any], known: Mapping[str, Paramete
         path, value = prefix + name, place.get(name)
         fits, accepted = accepts(RANGES.get(path, key.annotation), value)
         if name in place and not fits:
-            faults.append(f"{path}: {_show(value)} is not {accepted}")
+            faults.append(f"{path}: {in_json(value)} is not {accepted}")
         elif name not in place and key.default is REQUIRED:
             faults.append(f"{path}: missing; it needs {accepted}")
     return faults
@@ -120,7 +111,7 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
         what = f"is no {kind} that a config can name{did_you_mean(name, known)}"
         if name in definitions(package) and kind.startswith("Base"):
             what = f"must be a subclass of base.{kind}"
-        return [f"{path}.type: {_show(name)} {what}; {package.replace(' ', ', ')} has {', '.join(known)}"]
+        return [f"{path}.type: {in_json(name)} {what}; {package.replace(' ', ', ')} has {', '.join(known)}"]
     if other := known[name].also_in:
         return [f"{path}.type: {name} stands in {other.path.name} and in {known[name].path.name}; rename one"]
 
@@ -136,7 +127,7 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
     if path.startswith("arch"):  # where "auto" stands, the data will put a number
         arguments = {key: _with_numbers(value, accepted.get(key)) for key, value in arguments.items()}
     for layer, options in entry.get("groups", {}).items():
-        options = options if isinstance(options, dict) else {_show(options): None}
+        options = options if isinstance(options, dict) else {in_json(options): None}
         faults += _check_keys(f"{path}.groups.{escape(layer)}.", options, accepted, f"option of {name}")
     return faults + _check_keys(f"{path}.args.", arguments, accepted, f"argument of {name}")
 
@@ -144,11 +135,6 @@ def _check_entry(path: str, entry: Any, expected: Parameter) -> list[str]:
 def _with_numbers(value: Any, parameter: Parameter | None) -> Any:
     is_right = parameter is None or accepts(parameter.annotation, value)[0]
     return value if is_right else json.loads(json.dumps(value).replace('"auto"', "1"))
-
-
-def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def accepts(annotation: str | ast.expr, value: Any) -> tuple[bool, str]:

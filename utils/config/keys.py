@@ -20,7 +20,9 @@ OBJECTS = {
     "test_data_loader": Parameter(f"{ENTRY} | None", None, "data_loader", "BaseDataLoader"),
     "optimizer": Parameter(ENTRY, REQUIRED, "torch.optim", "Optimizer", 1),
     "loss": Parameter(f"Annotated[str, 'a name'] | {ENTRY}", REQUIRED, "torch.nn.modules.loss model.loss", "loss", 2),
-    "metrics": Parameter(METRICS, [], "model.sklearn_metric model.metric", "metric", 2),
+    "metrics": Parameter(
+        "Annotated[list[str | dict], 'a list of names']", [], "model.sklearn_metric model.metric", "metric", 2
+    ),
     "lr_scheduler": Parameter(f"{ENTRY} | None", None, "torch.optim.lr_scheduler", "LRScheduler", 1),
     "trainer": Parameter("dict", {}, "trainer", "BaseTrainer"),
 }

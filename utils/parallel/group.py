@@ -57,17 +57,23 @@ def largest(number: int) -> int:
 
 
 def whole(state: Any) -> Any:
-    """A state with whole tensors, where each process holds a part of them (FSDP). Rank 0 alone keeps them."""
+    """A state with whole tensors, where each process holds some rows of them (FSDP). Only rank 0 gets it."""
     if isinstance(state, dict):
-        return {key: whole(value) for key, value in state.items()} if world_size() > 1 else state
+        parts = {key: whole(value) for key, value in state.items()} if world_size() > 1 else state
+        return parts if rank() == 0 else None
     if not hasattr(state, "full_tensor"):
         return state
     tensor = state.full_tensor()
     return tensor.cpu() if rank() == 0 else None
 
 
+def joined(tensor: Any) -> Any:
+    """A tensor; one whose rows each process has saved for itself, as a list of them in the order of the ranks."""
+    return torch.cat(tensor) if isinstance(tensor, list) else tensor
+
+
 def spread(tensor: Tensor, like: Any) -> Tensor:
-    """A whole tensor, or this process's part of it, as `like` is spread over the processes."""
+    """A whole tensor, or this process's rows of it, as `like` is spread over the processes."""
     if not hasattr(like, "full_tensor"):
         return tensor
     from torch.distributed.tensor import distribute_tensor  # half a second to import

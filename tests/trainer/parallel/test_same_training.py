@@ -54,7 +54,8 @@ class Net(BaseModel):
 
     def __init__(self, dropout: float = 0.0):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 2))
+        block = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(dropout))
+        self.layers = nn.Sequential(block, nn.Linear(8, 2))
         self.unused = nn.Linear(4, 2)
         self.double()
 
@@ -121,7 +122,8 @@ CASES = {
     "clip_and_ema": {"clip_grad_norm": 0.05, "ema": 0.8},
     "early_stop": {"early_stop": 1, "epochs": 8, "plateau": True},
     "skip": {"on_nan": "skip", "poison": True},
-    "fsdp": {"fsdp": True, "accumulate": 2, "clip_grad_norm": 0.05, "on_nan": "skip", "poison": True},
+    "fsdp": {"fsdp": True, "sharded_checkpoints": True, "recompute_activations": True, "accumulate": 2,
+             "clip_grad_norm": 0.05, "on_nan": "skip", "poison": True},
     "own_step": {"kind": PlainStep},
     "own_step_accumulates": {"kind": type("Twice", (Trainer,), {"train_step": lambda *a: Trainer.train_step(*a)}),
                              "accumulate": 2},
@@ -181,9 +183,13 @@ def state(run_dir: Path) -> tuple:
     return {name: value for name, value in checkpoint.items() if name != "random"}, records
 
 
-@pytest.mark.parametrize(("n", "fsdp", "stops"), [(3, False, [(2, 3), (10, 10)]), (2, True, [(2, 3)])])
-def test_a_stopped_run_goes_on_bit_by_bit_on_as_many(tmp_path, together, n, fsdp, stops):
-    options = {"dataset": "augmented", "dropout": 0.3, "accumulate": 2, "fsdp": fsdp, "tensorboard": True}
+@pytest.mark.parametrize(
+    ("n", "fsdp", "sharded", "stops"),
+    [(3, False, False, [(2, 3), (10, 10)]), (2, True, False, [(2, 3)]), (3, True, True, [(2, 3)])],
+)
+def test_a_stopped_run_goes_on_bit_by_bit_on_as_many(tmp_path, together, n, fsdp, sharded, stops):
+    options = {"dataset": "augmented", "dropout": 0.3, "accumulate": 2, "fsdp": fsdp, "tensorboard": True,
+               "sharded_checkpoints": sharded}  # fmt: skip
     assert together(n, partial(go_on, tmp_path / "straight", **options)).codes == [0] * n
     for step, stops_at in stops:  # within an epoch, and in its evaluation
         stopped = tmp_path / f"stopped{step}"
@@ -194,14 +200,16 @@ def test_a_stopped_run_goes_on_bit_by_bit_on_as_many(tmp_path, together, n, fsdp
         assert find_difference(state(stopped), state(tmp_path / "straight")) is None
 
 
-@pytest.mark.parametrize("others", [1, 2])
-def test_a_stopped_run_goes_on_with_other_processes_as_if_they_had_been_there(tmp_path, together, others):
+@pytest.mark.parametrize(("sharded", "others"), [(False, 1), (True, 1), (True, 2)])
+def test_a_stopped_run_goes_on_with_other_processes_as_if_they_had_been_there(tmp_path, together, sharded, others):
     go_on(tmp_path / "straight")
-    assert together(3, partial(go_on, tmp_path / "run", stop_at=2, fsdp=True)).codes == [143] * 3
+    begin = partial(go_on, tmp_path / "run", stop_at=2, fsdp=True, sharded_checkpoints=sharded)
+    assert together(3, begin).codes == [143] * 3
     if others == 1:
         go_on(tmp_path / "run")
     else:
-        assert together(others, partial(go_on, tmp_path / "run")).codes == [0] * others
+        go_on_sharded = partial(go_on, tmp_path / "run", fsdp=True, sharded_checkpoints=True)
+        assert together(others, go_on_sharded).codes == [0] * others
     (one, numbers), (other, same_numbers) = state(tmp_path / "straight"), state(tmp_path / "run")
     torch.testing.assert_close(one["model"], other["model"], rtol=1e-9, atol=1e-10)
     for record, same in zip(numbers, same_numbers, strict=True):

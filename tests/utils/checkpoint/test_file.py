@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.checkpoint.file import load_checkpoint, open_checkpoint, save_checkpoint, trained_weights
+from utils.checkpoint import load_checkpoint, open_checkpoint, save_checkpoint, trained_weights
 from utils.checkpoint.state import snapshot
 from utils.errors import UserError
 

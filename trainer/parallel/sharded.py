@@ -1,0 +1,97 @@
+"""Checkpoints of a model that no process can hold as a whole: each writes its own rows of every weight and moment."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+
+from trainer.parallel.fully_sharded import is_sharded
+from utils.checkpoint import CheckpointWriter, part_files, save_checkpoint
+from utils.errors import TrainingInterrupted
+from utils.parallel import joined, rank, world_size
+
+PARTS = ("model", "optimizer")  # of a state: what processes other than the first write
+
+
+def shard_checkpoints(trainer: Any) -> None:
+    """From now on, each process writes its own rows; nothing changes unless the model is sharded."""
+    if is_sharded(trainer.model):
+        trainer.checkpoint_writer, trainer.gathered = ShardedWriter, own_rows
+
+
+def own_rows(state: Any) -> Any:
+    """A state in which a sharded tensor is a list of one: this process's rows of it."""
+    if isinstance(state, dict):
+        return {key: own_rows(value) for key, value in state.items()}
+    if not hasattr(state, "to_local"):
+        return state
+    if not all(placement.is_shard(0) for placement in state.placements):
+        raise ValueError("a tensor is not sharded by its rows")
+    return [state.to_local()]
+
+
+class ShardedWriter(CheckpointWriter):
+    """Writes the others' rows into a folder beside the checkpoint; when all are on disk, rank 0 writes the checkpoint.
+
+    All processes do the same at the same time, in their threads too, and what fails in one fails in all.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._group: Any = dist.new_group(backend="gloo")  # the threads', so that they do not disturb the training
+        flush_logs = self.before_save
+        self.before_save = lambda: self._together(flush_logs)
+
+    def end_epoch(self, epoch: int, is_best: bool) -> None:
+        if is_best:  # saved at once: after an error in one process, the others would not come to write it
+            self._wait()
+            self._saved_at = -math.inf
+        super().end_epoch(epoch, is_best)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
+        if error is None or isinstance(error, TrainingInterrupted):
+            super().__exit__(kind, error, traceback)
+        else:
+            self._wait()
+            self._thread.shutdown()
+
+    def _save_file(self, state: dict[str, Any], path: Path) -> None:
+        files = part_files(path, state["step"], world_size())
+        folder = files[0].parent
+
+        def write_own_part() -> None:
+            folder.mkdir(exist_ok=True)
+            save_checkpoint({key: state[key] for key in PARTS}, files[rank() - 1])
+
+        def write_the_rest() -> None:
+            save_checkpoint(state | {"n_parts": world_size()}, path)
+            for old in set(folder.iterdir()).difference(files):
+                old.unlink()
+
+        self._together(write_own_part if rank() > 0 else None)
+        self._together(write_the_rest if rank() == 0 else None)
+
+    def _is_finite(self, state: dict[str, Any]) -> bool:
+        rows = {name: joined(value) for name, value in state["model"].items()}
+        return all(self._ask(super()._is_finite(state | {"model": rows})))
+
+    def _save_elsewhere(self, state: dict[str, Any]) -> str:
+        return "Make room, and go on with -r from the checkpoint before"
+
+    def _together(self, act: Callable[[], Any] | None) -> None:
+        """Let each process act, if it has something to do. Raises the first OSError of all."""
+        error = None
+        try:
+            if act is not None:
+                act()
+        except OSError as raised:
+            error = raised
+        for raised in filter(None, self._ask(error)):
+            raise raised
+
+    def _ask(self, value: Any) -> list[Any]:
+        values = [None] * world_size()
+        dist.all_gather_object(values, value, group=self._group)
+        return values
