@@ -51,6 +51,8 @@ def fork(function: Callable[[], object], log: Path) -> BaseProcess:
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
 
+    log.touch()
+
     def run() -> None:
         with log.open("wb") as file:
             os.dup2(file.fileno(), 1)

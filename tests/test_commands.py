@@ -180,7 +180,7 @@ def test_a_run_under_way_cannot_be_resumed_by_a_second_process(example, offline,
         time.sleep(600)
 
     other = fork(hold, tmp_path / "other")
-    while other.is_alive() and not ((tmp_path / "other").exists() and (tmp_path / "other").read_text()):
+    while other.is_alive() and not (tmp_path / "other").read_text():
         time.sleep(0.05)
     before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
     refused = fork_command("train", "-r", str(run_dir), "-s", "trainer.epochs=2", log=tmp_path / "refused")

@@ -100,7 +100,7 @@ def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tm
     # of its tests those that meet what the owner changed; base, utils and so on are the very files that are tested here
     own = "tests/data_loader tests/model tests/test_safety.py tests/test_bad_input.py"
     commands = ("train.py -c config.json --run-id a", "test.py -r saved/Iris/a", f"-m pytest -q -x {own}")
-    run_in_its_own_process(target, [f"python {command}" for command in commands])
+    run_in_its_own_process(target, [f"python {command}" for command in commands], tmp_path / "said")
     assert json.loads((target / "saved/Iris/a/test_metrics.json").read_text())["n_samples"] == 75
     metrics = json.loads((target / "saved/Iris/a/test_metrics.json").read_text())
     assert metrics["mine"] == pytest.approx(2 * metrics["balanced_accuracy"])  # there are 25 of each class
@@ -114,7 +114,8 @@ def test_a_copy_passes_the_type_checker(tmp_path):
 def test_the_tests_of_an_example_that_is_gone_are_skipped(tmp_path):
     target = copy(tmp_path / "mine")
     (target / "model/mlp.py").unlink()
-    printed = run_in_its_own_process(target, ["python -m pytest -q -p no:cacheprovider tests/test_commands.py"])
+    command = "python -m pytest -q -p no:cacheprovider tests/test_commands.py"
+    printed = run_in_its_own_process(target, [command], tmp_path / "said")
     assert " skipped" in printed and "passed" not in printed, printed
 
 

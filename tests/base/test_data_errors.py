@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from base import BaseDataLoader, BaseDataset
+from tests.conftest import PROJECT
 from trainer import Trainer
 from utils.checkpoint import load_checkpoint
 from utils.data import WorkerDied
@@ -233,41 +234,69 @@ def test_a_run_whose_worker_dies_keeps_its_checkpoints_and_can_go_on(tmp_path, c
 
 
 SCRIPT = """
-import os, signal, time, torch
+import os, signal, sys, time, torch
 from base import BaseDataLoader, BaseDataset
 
 class Slow(BaseDataset):
+    def __init__(self, seconds):
+        self.seconds = seconds
     def __len__(self):
         return 40
     def __getitem__(self, index):
         if index > 7:
-            time.sleep(60)
+            time.sleep(self.seconds)
         return torch.ones(1)
 
-loader = BaseDataLoader(Slow(), 4, shuffle=False, num_workers=2)
-batches = iter(loader)
-next(batches)
-print(*[worker.pid for worker in loader._iterator._workers])
+def leave_early(seconds):
+    global loader, batches
+    loader = BaseDataLoader(Slow(seconds), 4, shuffle=False, num_workers=2)
+    batches = iter(loader)
+    next(batches)
+    print(*[worker.pid for worker in loader._iterator._workers], flush=True)
+
+def do_as(name):  # a fork that ends as a script does, which it is; another Python would import torch anew
+    if child := os.fork():
+        with open(name + ".code", "w") as file:
+            file.write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+        return False
+    os.setsid()
+    for number, kind in ((1, "out"), (2, "err")):
+        os.dup2(os.open(name + "." + kind, os.O_WRONLY | os.O_CREAT), number)
+    return True
+
+if do_as("exit"):
+    leave_early(60)
+    raise SystemExit(5)
+if do_as("worker"):
+    leave_early(60)
+    os.kill(loader._iterator._workers[0].pid, signal.SIGKILL)
+    sys.exit()
+if do_as("group"):
+    leave_early(60)
+    os.killpg(0, signal.SIGTERM)
+if do_as("killed"):
+    leave_early(0)
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize(
-    ("ending", "code"),
-    [
-        ("raise SystemExit(5)", 5),
-        ("os.kill(loader._iterator._workers[0].pid, signal.SIGKILL)", 0),
-        ("os.killpg(0, signal.SIGTERM)", -signal.SIGTERM),
-    ],
-)
-def test_a_script_that_leaves_a_loop_early_ends_silently_and_leaves_no_process(ending, code):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT + ending], capture_output=True, text=True, timeout=300, start_new_session=True
-    )
-    assert (done.returncode, done.stderr) == (code, "")
-    assert end_soon(done.stdout.split())
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A folder with the exit code and the words of each part of SCRIPT."""
+    folder = tmp_path_factory.mktemp("scripts")
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    subprocess.run([sys.executable, "-c", SCRIPT], cwd=folder, env=environment, check=True, timeout=300)
+    return folder
 
 
-def test_workers_whose_main_process_is_killed_end_too():
-    script = SCRIPT.replace("time.sleep(60)", "pass") + "os.kill(os.getpid(), signal.SIGKILL)"
-    done = subprocess.run([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True)
-    assert end_soon(done.stdout.split())
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(("ending", "code"), [("exit", 5), ("worker", 0), ("group", -signal.SIGTERM)])
+def test_a_script_that_leaves_a_loop_early_ends_silently_and_leaves_no_process(ended, ending, code):
+    assert (ended / f"{ending}.code").read_text() == str(int(code))
+    assert (ended / f"{ending}.err").read_text() == ""
+    assert end_soon((ended / f"{ending}.out").read_text().split())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_workers_whose_main_process_is_killed_end_too(ended):
+    assert end_soon((ended / "killed.out").read_text().split())

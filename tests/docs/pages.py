@@ -1,18 +1,20 @@
 """The blocks of a page, and its commands run in this process: an import of torch for each would take minutes."""
 
 import contextlib
+import importlib
 import io
 import os
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
+
+from tests.conftest import PROJECT, fork
 
 
 def blocks(text: str, language: str) -> Iterator[tuple[int, str]]:
@@ -40,13 +42,26 @@ def run_line(line: str) -> str:
     return printed.getvalue()
 
 
-def run_in_its_own_process(project: Path, lines: list[str]) -> str:
-    """Run commands with the code of a project that has files of its own; returns what they print."""
-    done = subprocess.run([sys.executable, "-P", __file__, *lines], cwd=project, capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(project)})  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+def run_in_its_own_process(project: Path, lines: list[str], log: Path) -> str:
+    """Run commands with the code of a project that has files of its own; returns what they print, which `log` holds.
 
+    A fork of this process, in which the modules of the template are no longer known.
+    """
 
-if __name__ == "__main__":
-    print(*map(run_line, sys.argv[1:]))
+    rooms = {path.stem for path in PROJECT.iterdir()}
+
+    def run() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] in rooms]:
+            del sys.modules[name]
+        sys.path[:] = [str(project), *(path for path in sys.path if Path(path).resolve() != PROJECT)]
+        importlib.invalidate_caches()
+        os.chdir(project)
+        print(*map(run_line, lines))
+        files = [getattr(module, "__file__", None) for module in sys.modules.values()]
+        assert not [file for file in files if file and Path(file).is_relative_to(PROJECT)]
+
+    process = fork(run, log)
+    process.join(600)
+    said = log.read_text(encoding="utf-8")
+    assert process.exitcode == 0, said
+    return said

@@ -166,7 +166,7 @@ def run_page_commands(project, monkeypatch):
     return lambda page, replaced=(): "".join(run_line(line) for line in lines(page, replaced))
 
 
-def test_the_files_and_commands_of_the_page_on_the_template_work(project):
+def test_the_files_and_commands_of_the_page_on_the_template_work(project, tmp_path):
     """Its blocks that begin with a file's name, its config, its commands in order."""
     text = (PROJECT / "docs" / "06_the_template.md").read_text(encoding="utf-8")
     for _, code in blocks(text, "python"):
@@ -176,7 +176,7 @@ def test_the_files_and_commands_of_the_page_on_the_template_work(project):
     (project / "configs" / "points.json").write_text(config, encoding="utf-8")
     commands = lines("06_the_template.md")
     assert len(commands) == 4
-    run_in_its_own_process(project, commands)
+    run_in_its_own_process(project, commands, tmp_path / "said")
     results = json.loads((project / "saved" / "Points" / "first" / "test_metrics.json").read_text())
     assert results["loss"] < 0.02
     assert results["n_samples"] == 200
@@ -244,14 +244,14 @@ def test_the_commands_of_the_page_on_tables_work(project, run_page_commands):
     assert json.loads((run_dir / "test_metrics-other.json").read_text())["n_samples"] == 7
 
 
-def test_from_a_file_to_a_prediction(project, monkeypatch):
+def test_from_a_file_to_a_prediction(project, monkeypatch, tmp_path):
     """The commands of that page: the first one in the template, the others in the project that it made."""
     begin, *others = lines("your_data.md")
     monkeypatch.chdir(project)
     assert "Task: classification" in run_line(begin)
     mine = project.parent / "mine"
     shutil.copytree(project / "configs", mine / "configs", dirs_exist_ok=True)  # the table, which may lie anywhere
-    printed = run_in_its_own_process(mine, others)
+    printed = run_in_its_own_process(mine, others, tmp_path / "said")
     assert json.loads((mine / "saved/passengers/first/test_metrics.json").read_text())["accuracy"] > 0.7
     assert "probability" in printed and "1000" in printed
 

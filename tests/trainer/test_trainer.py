@@ -218,7 +218,7 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_same_run(tmp_path, straigh
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
-def test_a_signal_between_two_named_a_batch_stops_after_the_whole_step(tmp_path, read_metrics):
+def test_a_signal_between_two_named_a_batch_stops_after_the_whole_step(tmp_path, straight_run, read_metrics):
     class StoppedInside(Trainer):
         n_parts_done = 0
 
@@ -228,8 +228,7 @@ def test_a_signal_between_two_named_a_batch_stops_after_the_whole_step(tmp_path,
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().compute_loss(batch)
 
-    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
-    make_trainer(accumulate=3).train(straight)
+    straight, stopped = straight_run("accumulate"), run_folder(tmp_path, "stopped")
     with pytest.raises(TrainingInterrupted):
         make_trainer(StoppedInside, accumulate=3).train(stopped)
     checkpoint = load_checkpoint(stopped / "checkpoint-last.pth")
@@ -241,9 +240,8 @@ def test_a_signal_between_two_named_a_batch_stops_after_the_whole_step(tmp_path,
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
-def test_two_interruptions_within_one_epoch(tmp_path, read_metrics):
-    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
-    make_trainer().train(straight)
+def test_two_interruptions_within_one_epoch(tmp_path, straight_run, read_metrics):
+    straight, stopped = straight_run("in memory"), run_folder(tmp_path, "stopped")
     for step in (10, 13):
         trainer = make_trainer(stop_after(step))
         if step > 10:
@@ -259,7 +257,9 @@ def test_two_interruptions_within_one_epoch(tmp_path, read_metrics):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.filterwarnings("error")  # such as torch's of a schedule that steps before the optimizer
-def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_resume(tmp_path, read_metrics, variant):
+def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_resume(
+    tmp_path, straight_run, read_metrics, variant
+):
     class StoppedInValidation(Trainer):
         stopped_epoch = 1
 
@@ -271,8 +271,7 @@ def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_re
     class StoppedInTheFirst(StoppedInValidation):
         stopped_epoch = 0
 
-    straight, stopped = run_folder(tmp_path, "straight"), run_folder(tmp_path, "stopped")
-    make_trainer(**VARIANTS[variant]).train(straight)
+    straight, stopped = straight_run(variant), run_folder(tmp_path, "stopped")
     for n_epochs, kind in enumerate((StoppedInTheFirst, StoppedInValidation)):
         trainer = make_trainer(kind, **VARIANTS[variant])
         if n_epochs > 0:
@@ -289,23 +288,26 @@ def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_re
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("step", [3, 15])  # 9 steps an epoch
-def test_what_was_saved_within_an_epoch_while_the_training_went_on_is_resumed_exactly(tmp_path, variant, step):
+def test_what_was_saved_within_an_epoch_while_the_training_went_on_is_resumed_exactly(tmp_path, variant):
+    steps = (3, 15)  # 9 an epoch
+
     class Copying(Trainer):
         def train_step(self, batch):
             result = super().train_step(batch)
-            if self.step == step:  # this is the next one: the save has been written while the weights changed
+            if self.step in steps:  # this is the next one: the save has been written while the weights changed
                 self.checkpoints._wait()
-                shutil.copy(self.run_dir / "checkpoint-last.pth", tmp_path / "copy.pth")
+                shutil.copy(self.run_dir / "checkpoint-last.pth", tmp_path / f"copy{self.step}.pth")
             return result
 
-    straight, resumed = run_folder(tmp_path, "straight"), run_folder(tmp_path, "resumed")
+    straight = run_folder(tmp_path, "straight")
     make_trainer(Copying, save_every_steps=3, **VARIANTS[variant]).train(straight)
-    trainer = make_trainer(**VARIANTS[variant])
-    trainer.resume(load_checkpoint(tmp_path / "copy.pth"))
-    assert (trainer.step, trainer.batch) == (step, step % 9)
-    trainer.train(resumed)
-    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(resumed / "checkpoint-last.pth"))
+    for step in steps:
+        resumed = run_folder(tmp_path, f"resumed{step}")
+        trainer = make_trainer(**VARIANTS[variant])
+        trainer.resume(load_checkpoint(tmp_path / f"copy{step}.pth"))
+        assert (trainer.step, trainer.batch) == (step, step % 9)
+        trainer.train(resumed)
+        assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(resumed / "checkpoint-last.pth"))
 
 
 def test_a_signal_during_a_validation_that_draws_random_numbers(tmp_path, read_metrics):

@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT, load_script
+from tests.conftest import fork_command, load_script
 from tools.verify import find_difference
+from trainer.parallel import launch
 from utils.checkpoint import load_checkpoint
 from utils.parallel import rank
 
@@ -109,21 +107,19 @@ def test_after_a_death_a_restart_goes_on_and_ends_as_if_nothing_had_been(argv, t
     assert find_difference(one | {"run": ""}, other | {"run": ""}) is None
 
 
-def test_train_py_starts_a_process_for_each_gpu_of_n_gpu(argv, tmp_path):
+def test_train_py_starts_a_process_for_each_gpu_of_n_gpu(argv, tmp_path, monkeypatch):
     """Here for each of two CPUs; its exit code and its last line are theirs."""
-    start = "import sys, train; from trainer.parallel import launch; launch._n_gpus = lambda wanted: 2; " \
-            "sys.exit(train.run_command(train.main, sys.argv[1:]))"  # fmt: skip
-    command = [sys.executable, "-c", start, *argv, "--run-id", "two", "-s", "trainer.epochs=1000000", "n_gpu=2"]
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    watchdog = threading.Timer(600, process.kill)
-    watchdog.start()
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("epoch 1/"):
-            process.terminate()
-    watchdog.cancel()
-    assert process.wait() == 143, lines
+    monkeypatch.setattr(launch, "_n_gpus", lambda wanted: 2)
+    argv += ["--run-id", "two", "-s", "trainer.epochs=1000000", "n_gpu=2"]
+    process = fork_command("train", *argv, log=tmp_path / "said")
+    until = time.monotonic() + 600
+    while process.is_alive() and "epoch 1/" not in (tmp_path / "said").read_text(encoding="utf-8"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.terminate()
+    process.join(600)
+    said = (tmp_path / "said").read_text(encoding="utf-8")
+    assert process.exitcode == 143, said
     run_dir = tmp_path / "saved" / "Together" / "two"
-    assert lines[-1] == f"stopped by SIGTERM; go on with -r {run_dir}\n"
+    assert said.splitlines()[-1] == f"stopped by SIGTERM; go on with -r {run_dir}"
     assert load_checkpoint(run_dir / "checkpoint-last.pth")["step"] > 0
