@@ -175,8 +175,8 @@ class BaseDataLoader(DataLoader):
             for number, drawn_for in rounds:
                 generator = torch.Generator().manual_seed(derive_seed(self.seed, number, 1))
                 drawn.append(torch.rand(len(dataset), dataset.augment.n_draws, generator=generator)[drawn_for])
-            draws = to_device(torch.cat(drawn), dataset.data.device).split(self.batch_size)
-        for batch, draw in zip(to_device(indices, dataset.data.device).split(self.batch_size), draws, strict=False):
+            draws = torch.cat(drawn).to(dataset.data.device).split(self.batch_size)
+        for batch, draw in zip(indices.to(dataset.data.device).split(self.batch_size), draws, strict=False):
             if len(batch) == self.batch_size or not self.drop_last:
-                own = (own_share(part, *self.place) for part in (batch, draw))
-                yield to_device(dataset.get_batch(*own), self.device)
+                samples = dataset.get_batch(own_share(batch, *self.place), own_share(draw, *self.place))
+                yield samples if dataset.data.device == self.device else to_device(samples, self.device)

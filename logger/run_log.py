@@ -28,7 +28,7 @@ class RunLog(AbstractContextManager["RunLog"]):
     def __init__(self, run_dir: Path | None, first_epoch: int, epochs: int, writer: Writers):
         self._epochs = epochs
         self._writer = writer
-        self._unwritten = b""  # lines since the last flush, and those that a full disk has not taken
+        self._unwritten = bytearray()  # lines since the last flush, and those that a full disk has not taken
         self._file = None
         if run_dir is not None:
             path = run_dir / "metrics.jsonl"
@@ -62,7 +62,7 @@ class RunLog(AbstractContextManager["RunLog"]):
         """Hand all lines to the operating system. Raises OSError if the disk is full; they are kept then."""
         self._writer.flush()
         while self._unwritten and self._file is not None:
-            self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
+            del self._unwritten[: self._file.write(self._unwritten)]
 
 
 def read_metrics(run_dir: Path) -> list[Record]:
