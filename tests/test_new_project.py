@@ -1,6 +1,7 @@
 """A copy made by new_project.py is a project: it trains, is tested, passes its own tests, and can be updated."""
 
 import ast
+import functools
 import json
 import shutil
 import subprocess
@@ -119,6 +120,11 @@ def test_the_tests_of_an_example_that_is_gone_are_skipped(tmp_path):
     assert " skipped" in printed and "passed" not in printed, printed
 
 
+@functools.cache  # most files are the same in every copy
+def modules_imported_from(source: str) -> set[str]:
+    return {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.module}
+
+
 @pytest.mark.parametrize("example", sorted((PROJECT / "configs").glob("*.json")), ids=lambda path: path.stem)
 def test_every_example_is_copied_with_all_that_it_imports(tmp_path, example):
     target = copy(tmp_path / "mine", "--example", str(example))
@@ -128,8 +134,7 @@ def test_every_example_is_copied_with_all_that_it_imports(tmp_path, example):
         assert copied == {key: value for key, value in json.loads(example.read_text()).items() if key != "$schema"}
     for path in files(target):
         if path.endswith(".py"):
-            tree = ast.parse((target / path).read_text())
-            for name in {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}:
+            for name in modules_imported_from((target / path).read_text()):
                 if name.startswith(tuple(f"{room}." for room in ROOMS)):
                     module = target / name.replace(".", "/")
                     assert module.with_suffix(".py").is_file() or module.is_dir(), f"{path} imports {name}"

@@ -64,6 +64,7 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
 def imported(tree: ast.AST) -> set[str]:
     """What some code imports; of `from utils.data import to_device`, utils.data.to_device."""
     found = set()

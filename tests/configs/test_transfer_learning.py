@@ -10,16 +10,17 @@ STAGE1, STAGE2 = "configs/transfer_learning_stage1.json", "configs/transfer_lear
 
 
 def test_200_images_are_enough_with_the_features_of_stage_1_but_not_from_scratch(train, evaluate, shared_data):
-    common = (f"data_loader.args.data_dir={shared_data}", "trainer.tensorboard=false")
-    stage1 = train(STAGE1, *common, "trainer.epochs=2", "lr_scheduler.args.T_max=2", run_id="stage1")  # 6 in the config
+    settings = (f"data_loader.args.data_dir={shared_data}", "trainer.tensorboard=false", "arch.args.channels=[16,32]")
+    short = ("trainer.epochs=2", "lr_scheduler.args.T_max=2")  # 6 in the config, of a model twice as wide
+    stage1 = train(STAGE1, *settings, *short, run_id="stage1")
     checkpoint = stage1 / "model_best.pth"
 
-    common += ("trainer.epochs=15", "lr_scheduler.args.T_max=15")  # 30 in the config
-    transfer = train(STAGE2, *common, f"arch.args.checkpoint={checkpoint}", run_id="transfer")
+    settings += ("trainer.epochs=10", "lr_scheduler.args.T_max=10")  # 30 in the config
+    transfer = train(STAGE2, *settings, f"arch.args.checkpoint={checkpoint}", run_id="transfer")
     arguments = read_json(Path(STAGE2))["arch"]["args"]
     del arguments["checkpoint"]
     cnn = {"type": "CNN", "args": arguments}
-    scratch = train(STAGE2, *common, f"arch={json.dumps(cnn)}", run_id="scratch")
+    scratch = train(STAGE2, f"arch={json.dumps(cnn)}", *settings, run_id="scratch")
 
     assert evaluate(transfer)["accuracy"] > evaluate(scratch)["accuracy"] + 0.005
     frozen = load_checkpoint(checkpoint)["model"]

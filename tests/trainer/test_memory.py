@@ -14,7 +14,7 @@ from base import BaseDataLoader, InMemoryDataset
 from trainer import Trainer
 
 STATUS = Path("/proc/self/statm")
-AT = (500, 2_500)  # epochs
+AT = (300, 1_300)  # epochs
 
 
 class WatchedTrainer(Trainer):
@@ -34,7 +34,7 @@ class WatchedTrainer(Trainer):
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="this system does not tell a process's memory there")
-def test_thousands_of_epochs_need_no_more_memory_than_hundreds(tmp_path):
+def test_a_thousand_more_epochs_need_no_more_memory(tmp_path):
     """Batches, validation, metrics, the log, TensorBoard, checkpoints, the best state."""
     x = torch.linspace(-1, 1, 10).unsqueeze(1)
     loader = BaseDataLoader(InMemoryDataset(x, 2 * x), batch_size=4, validation_split=4)
@@ -50,6 +50,6 @@ def test_thousands_of_epochs_need_no_more_memory_than_hundreds(tmp_path):
     finally:
         logging.disable(logging.NOTSET)
     before, after = trainer.n_blocks
-    assert after - before < 1_000  # a number, a text or a list kept per epoch would be 2,000 of Python's blocks
+    assert after - before < 500  # a number, a text or a list kept per epoch would be 1,000 of Python's blocks
     before, after = trainer.n_bytes
-    assert after - before < 4e6  # a tensor of 2 kB kept per epoch
+    assert after - before < 1e6  # a tensor of 1 kB kept per epoch
