@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import mse_loss
+from torch.nn.utils import spectral_norm
 
 from base import BaseDataLoader, BaseDataset, InMemoryDataset
 from data_loader.build import build_test_loader
@@ -143,16 +144,37 @@ def test_recomputed_activations_are_not_kept_and_change_nothing():
     assert recomputed < kept / 10
 
 
+class Counts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("n", torch.zeros(()))
+
+    def forward(self, x):
+        self.n = self.n + 1
+        return x
+
+
+def recomputing(model: nn.Module) -> Trainer:
+    optimizer = torch.optim.SGD(model.double().parameters(), 0.1)
+    return Trainer(model, mse_loss, (), optimizer, BaseDataLoader(data(25), 10), recompute_activations=True)
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
         (nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)), "no nn.ModuleList or nn.Sequential of blocks"),
-        (Blocks(nn.BatchNorm1d(50)), "a batch norm would count each batch twice"),
+        (Blocks(nn.BatchNorm1d(50)), "a Sequential changes a buffer"),
+        (Blocks(spectral_norm(nn.Linear(50, 50))), "a Sequential changes a buffer"),
+        (Blocks(Counts()), "a Sequential changes a buffer"),
     ],
 )
 def test_what_cannot_be_recomputed_is_one_line(model, words):
     with pytest.raises(UserError, match=words):
-        Trainer(model, mse_loss, recompute_activations=True)
+        recomputing(model).train()
+
+
+def test_where_nothing_is_recomputed_a_buffer_may_change():
+    assert recomputing(Blocks(Counts())).evaluate(BaseDataLoader(data(25), 10))["loss"] > 0
 
 
 # ------------------------------------------------------------------------------------------------------------- amp

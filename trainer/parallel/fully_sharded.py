@@ -1,11 +1,11 @@
 """FSDP2: of a model larger than a device, each process holds a part of every weight, gradient and moment."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 from utils.errors import UserError
@@ -52,16 +52,26 @@ def is_sharded(model: nn.Module) -> bool:
 def recompute_blocks(model: nn.Module) -> None:
     """Keep only each block's input for the backward pass, which runs the block again; see torch.utils.checkpoint.
 
-    Raises UserError if no block has several layers, or one has a batch norm, which would count each batch twice.
+    Raises UserError if no block has several layers, and in a step of one that would not do the same again.
     """
     blocks = [block for block in _blocks(model) if next(block.children(), None) is not None]
     if not blocks:
         raise UserError("trainer.recompute_activations: the model has no nn.ModuleList or nn.Sequential of blocks, "
                         "each of several layers")  # fmt: skip
-    if any(isinstance(part, _NormBase) and part.track_running_stats for block in blocks for part in block.modules()):
-        raise UserError("trainer.recompute_activations: a batch norm would count each batch twice")
     for block in blocks:
-        vars(block)["forward"] = partial(checkpoint, block.forward, use_reentrant=False)
+        vars(block)["forward"] = partial(_recomputed, block, block.forward)
+
+
+def _recomputed(block: nn.Module, forward: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*inputs, **named)
+    before = [(buffer, buffer._version) for buffer in block.buffers()]
+    output = checkpoint(forward, *inputs, use_reentrant=False, **named)
+    for (buffer, version), now in zip(before, block.buffers(), strict=True):
+        if now is not buffer or now._version != version:
+            raise UserError(f"trainer.recompute_activations: a {type(block).__name__} changes a buffer in its forward "
+                            "pass, as a batch norm does, and would do that twice for each batch")  # fmt: skip
+    return output
 
 
 def _blocks(module: nn.Module) -> list[nn.Module]:
