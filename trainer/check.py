@@ -34,6 +34,7 @@ def check(
         largest(0)  # of several processes, rank 0 has saved
         was_trained = trainer.checkpoints is not None  # a run that is finished is not
         checkpoint = open_checkpoint(Path(folder))[1] if was_trained else config.checkpoint
+        largest(0)  # all have read it
 
     # ---- what `train.py -r` and test.py do with it
     build_trainer(config, trainer.device).resume(checkpoint)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,24 @@ class ShardedWriter(CheckpointWriter):
         def write_the_rest() -> None:
             save_checkpoint(state | {"n_parts": world_size()}, path)
             for old in set(folder.iterdir()).difference(files):
-                old.unlink()
+                with suppress(OSError):  # the checkpoint is saved
+                    old.unlink()
 
-        self._together(write_own_part if rank() > 0 else None)
-        self._together(write_the_rest if rank() == 0 else None)
+        is_new = rank() > 0 and not files[rank() - 1].exists()
+        try:
+            self._together(write_own_part if rank() > 0 else None)
+            self._together(write_the_rest if rank() == 0 else None)
+        except OSError:
+            if is_new:  # of no checkpoint, on a disk that may be full
+                files[rank() - 1].unlink(missing_ok=True)
+            raise
 
     def _is_finite(self, state: dict[str, Any]) -> bool:
+        """Whether everyone's rows are; of those that are not, all get a number, and so rank 0 says it."""
         rows = {name: joined(value) for name, value in state["model"].items()}
-        return all(self._ask(super()._is_finite(state | {"model": rows})))
+        bad = {name: values[~values.isfinite()][:1] for name, values in rows.items() if not values.isfinite().all()}
+        everyones = {name: number for own in self._ask(bad) for name, number in own.items()}
+        return super()._is_finite(state | {"model": everyones})
 
     def _save_elsewhere(self, state: dict[str, Any]) -> str:
         return "Make room, and go on with -r from the checkpoint before"

@@ -51,9 +51,6 @@ def part_files(path: Path, step: int, n_parts: int) -> list[Path]:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU. Raises UserError when it is missing, damaged or something else."""
-    if not path.is_file():
-        others = {file.name for file in path.parent.glob("*")} - {path.name}
-        raise UserError(f"{path}: no such checkpoint{did_you_mean(path.name, others)}")
     content = load_plain(path)
     values = OPTIONAL | content if isinstance(content, dict) else {}
     if wrong := [key for key, kind in KINDS.items() if not isinstance(values.get(key, ...), kind)]:
@@ -96,6 +93,9 @@ def intact(files: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def load_plain(path: Path, mmap: bool = False) -> Any:
     """What torch has saved in a file. Raises UserError if it is damaged, or holds more than tensors and values."""
+    if not path.is_file():
+        others = {file.name for file in path.parent.glob("*")} - {path.name}
+        raise UserError(f"{path}: no such checkpoint{did_you_mean(path.name, others)}")
     try:
         _check_archive(path)
     except Exception as error:  # zipfile raises many kinds
@@ -116,8 +116,7 @@ def _check_archive(path: Path) -> None:
         is_bomb = sum(record.file_size for record in records) > path.stat().st_size
         if not is_at_start or is_bomb or any(record.external_attr & MARKED_AS_FOLDER for record in records):
             raise ValueError("torch.save writes no such archive")
-        damaged = archive.testzip()
-        if damaged:
+        if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} does not match")
 
 

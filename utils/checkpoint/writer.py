@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,8 +127,9 @@ class CheckpointWriter(AbstractContextManager["CheckpointWriter"]):
                 self._save_file(state, folder / f"checkpoint-epoch{epoch}.pth")
                 until_now = [path for number, path in self._epoch_files() if number <= epoch]
                 for path in until_now[: -self.keep_last] if self.keep_last and rank() == 0 else []:
-                    path.unlink()
-                    shutil.rmtree(parts_of(path), ignore_errors=True)
+                    with suppress(OSError):  # which is no reason to save nothing
+                        path.unlink()
+                        shutil.rmtree(parts_of(path), ignore_errors=True)
             self._save_file(state, folder / LAST)
             self._on_disk = state["epoch"], state["step"]
         return best

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import trainer.check
 from tests.conftest import fork_command, load_script
 from tools.verify import find_difference
 from trainer.parallel import launch
@@ -86,6 +87,20 @@ def test_configs_that_differ_are_one_line(argv, together):
     ended = together(2, lambda argv: train({}, [*argv, *(other if rank() == 1 else [])]), argv)
     assert ended.codes == [2, 2]
     assert "".join(ended.said).strip() == "error: process 1 and process 0 do not have the same config"
+
+
+def test_a_check_keeps_what_it_has_saved_until_all_have_read_it(argv, together):
+    def check(argv):
+        open_checkpoint = trainer.check.open_checkpoint
+
+        def read_later(path):
+            time.sleep(rank() / 2)
+            return open_checkpoint(path)
+
+        trainer.check.open_checkpoint = read_later
+        train({}, argv)
+
+    assert together(2, check, [*argv, "--check"]).codes == [0, 0]
 
 
 def test_a_bug_in_one_process_ends_all_and_only_that_one_says_it(argv, together):

@@ -72,7 +72,8 @@ def test_a_part_that_is_not_intact_is_named_and_another_checkpoint_is_taken(run_
     harms = {
         "does not fit": lambda: save_checkpoint({"model": 3, "optimizer": [1]}, part),
         f"{part} is damaged": lambda: part.write_bytes(damaged),
-        f"{part} is damaged or not a checkpoint: .*No such file": part.unlink,
+        f"{part}: no such checkpoint": part.unlink,
+        f"{part}: no such": lambda: part.symlink_to(os.devnull),  # as good as a pipe, or endless zeros
     }
     for words, harm in harms.items():
         harm()
@@ -116,11 +117,11 @@ def test_a_kill_between_the_parts_loses_one_save_and_nothing_else(tmp_path, toge
     assert find_difference(state(tmp_path / "run"), state(tmp_path / "straight")) is None
 
 
-def finds_a_full_disk(run_dir: Path, argv=None) -> None:
-    """The disk of the second process is full for a while."""
+def finds_a_full_disk(run_dir: Path, names: set[str], argv=None) -> None:
+    """Files of these names do not fit on the disk."""
 
     def save(content, path):
-        if rank() == 1 and path.parent.name == "checkpoint-last.pth.parts" and path.name.startswith("4-"):
+        if path.name in names:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         save_checkpoint(content, path)
 
@@ -130,7 +131,46 @@ def finds_a_full_disk(run_dir: Path, argv=None) -> None:
 
 
 def test_a_full_disk_of_one_process_costs_all_one_save(tmp_path, together):
-    ended = together(2, partial(finds_a_full_disk, tmp_path / "run"))
+    ended = together(2, partial(finds_a_full_disk, tmp_path / "run", {"4-1-of-2.pth"}))
     assert ended.codes == [0, 0]
     assert "No checkpoint saved" in ended.said[0] and "No space left" in ended.said[0]
     assert load_checkpoint(tmp_path / "run" / "checkpoint-last.pth")["epoch"] == 3
+
+
+def test_a_full_disk_is_not_filled_with_parts_of_nothing(tmp_path, together):
+    ended = together(2, partial(finds_a_full_disk, tmp_path / "run", {"model_best.pth", "checkpoint-last.pth"}))
+    assert ended.codes == [2, 2] and "Make room, and go on" in "".join(ended.said)
+    assert not parts(tmp_path / "run")
+
+
+def may_not_remove_anything(run_dir: Path, argv=None) -> None:
+    unlink = Path.unlink
+
+    def refuse(path, missing_ok=False):
+        if path.suffix == ".pth" and rank() == 0:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    Path.unlink = refuse
+    go_on(run_dir, keep_last=1, **OPTIONS)
+
+
+def test_an_old_file_that_cannot_be_removed_stays_and_that_is_all(tmp_path, together):
+    assert together(2, partial(may_not_remove_anything, tmp_path / "run")) == ([0, 0], ["", ""])
+    assert open_checkpoint(tmp_path / "run")[1]["epoch"] == 3
+    assert all(load_checkpoint(tmp_path / "run" / f"checkpoint-epoch{n}.pth")["epoch"] == n for n in (1, 2, 3))
+
+
+def spoils_a_row(run_dir: Path, argv=None) -> None:
+    """One that no loss depends on, and that the second process holds."""
+    setup_logging()
+    trainer = make_trainer(epochs=1, **OPTIONS)
+    if rank() == 1:
+        trainer.model.unused.weight.to_local().data[0] = torch.nan
+    trainer.train(run_dir)
+
+
+def test_a_nan_that_only_another_process_holds_is_said_and_not_saved(tmp_path, together):
+    ended = together(2, partial(spoils_a_row, tmp_path / "run"))
+    assert ended.codes == [0, 0] and ended.said[0].count("Weights are NaN or infinite in step 5") == 1
+    assert not list((tmp_path / "run").glob("**/*.pth"))
