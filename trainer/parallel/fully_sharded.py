@@ -11,8 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from utils.errors import UserError
 from utils.parallel import world_size
 
-# Options that cannot be, and their "off".
-UNFIT = {"ema": None, "compile": False, "channels_last": False, "sync_batchnorm": False, "draw": None}
+UNFIT = {"ema": None, "compile": False, "channels_last": False, "sync_batchnorm": False, "draw": None}  # cannot be
 
 
 def place_model(model: nn.Module, device: torch.device, options: dict[str, Any]) -> nn.Module:

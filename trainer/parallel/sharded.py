@@ -56,7 +56,6 @@ class ShardedWriter(CheckpointWriter):
             super().__exit__(kind, error, traceback)
         else:
             self._wait()
-            self._thread.shutdown()
 
     def _save_file(self, state: dict[str, Any], path: Path) -> None:
         files = part_files(path, state["step"], world_size())
@@ -82,11 +81,10 @@ class ShardedWriter(CheckpointWriter):
             raise
 
     def _is_finite(self, state: dict[str, Any]) -> bool:
-        """Whether everyone's rows are; of those that are not, all get a number, and so rank 0 says it."""
         rows = {name: joined(value) for name, value in state["model"].items()}
         bad = {name: values[~values.isfinite()][:1] for name, values in rows.items() if not values.isfinite().all()}
-        everyones = {name: number for own in self._ask(bad) for name, number in own.items()}
-        return super()._is_finite(state | {"model": everyones})
+        bad = {name: number for own in self._ask(bad) for name, number in own.items()}  # so that rank 0 says it
+        return super()._is_finite(state | {"model": bad})
 
     def _save_elsewhere(self, state: dict[str, Any]) -> str:
         return "Make room, and go on with -r from the checkpoint before"
