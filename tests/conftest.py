@@ -16,13 +16,11 @@ from types import ModuleType
 
 import hypothesis
 import pytest
-import torch
 
 from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent
 EXAMPLE = next(path for path in (PROJECT / "tests/example.json", PROJECT / "config.json") if path.exists())
-torch.set_num_threads(1)  # the models of the tests are tiny
 hypothesis.settings.register_profile("template", deadline=None)  # the first example pays for imports
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "template"))
@@ -30,8 +28,11 @@ gc.disable()  # until all that stays is imported
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over the modules and the tests, which are millions of objects."""
-    gc.freeze()
+    """In each process that runs tests: the one that hands them out need not import torch."""
+    import torch
+
+    torch.set_num_threads(1)  # the models of the tests are tiny
+    gc.freeze()  # the garbage collector passes over the modules and the tests, which are millions of objects
     gc.enable()
 
 

@@ -123,12 +123,12 @@ def flat(value):
     return [flat(item) for item in value] if isinstance(value, list | tuple) else repr(value)
 
 
-@pytest.fixture
-def straight(tmp_path: Path) -> dict:
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What an uninterrupted run comes to."""
-    (tmp_path / "straight").mkdir()
-    finish(tmp_path / "straight")
-    return content(tmp_path / "straight")
+    run_dir = tmp_path_factory.mktemp("straight")
+    finish(run_dir)
+    return content(run_dir)
 
 
 @pytest.fixture
@@ -233,8 +233,11 @@ def operations(run_dir: Path) -> list[str]:
         pipe.send(killed.kinds)
 
     receiver, sender = FORK.Pipe(duplex=False)
-    FORK.Process(target=train, args=(sender,)).start()
-    return receiver.recv()
+    process = FORK.Process(target=train, args=(sender,))
+    process.start()
+    kinds = receiver.recv()
+    process.join()
+    return kinds
 
 
 def die_at(n: int, run_dir: Path) -> None:
@@ -249,15 +252,16 @@ def die_at(n: int, run_dir: Path) -> None:
 
 
 def check_deaths(run_dirs, choose) -> None:
-    straight = next(run_dirs)
-    kinds = operations(straight)
+    straight_dir = next(run_dirs)
+    kinds = operations(straight_dir)
+    straight = content(straight_dir)
     assert {"write", "fsync", "replace", "unlink"} == set(kinds)
     for n, kind in enumerate(kinds, 1):
         if choose(n, kind):
             run_dir = next(run_dirs)
             die_at(n, run_dir)
             finish(run_dir, epochs=2, small=True)
-            assert content(run_dir) == content(straight), f"killed at operation {n}, a {kind}"
+            assert content(run_dir) == straight, f"killed at operation {n}, a {kind}"
 
 
 def test_a_kill_at_a_write_fsync_or_rename_changes_nothing(run_dirs):
