@@ -1,5 +1,6 @@
 """Checkpoints of a model that no process can hold as a whole: each writes its own rows of every weight and moment."""
 
+import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from utils.checkpoint import CheckpointWriter, part_files, save_checkpoint
 from utils.errors import TrainingInterrupted
 from utils.parallel import joined, rank, world_size
 
+logger = logging.getLogger(__name__)
 PARTS = ("model", "optimizer")  # of a state: what processes other than the first write
 
 
@@ -20,6 +22,8 @@ def shard_checkpoints(trainer: Any) -> None:
     """From now on, each process writes its own rows; nothing changes unless the model is sharded."""
     if is_sharded(trainer.model):
         trainer.checkpoint_writer, trainer.gathered = ShardedWriter, own_rows
+    elif trainer.optimizer is not None:
+        logger.warning("trainer.sharded_checkpoints has no effect: only trainer.parallel=fsdp shards a model")
 
 
 def own_rows(state: Any) -> Any:

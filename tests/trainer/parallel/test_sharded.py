@@ -59,8 +59,9 @@ def test_merging_makes_ordinary_files_of_it(run_dir, capsys):
     assert "0 of 3 checkpoints merged" in capsys.readouterr().out
 
 
-def test_a_run_that_is_no_longer_sharded_leaves_no_parts(run_dir):
-    go_on(run_dir, epochs=3, keep_last=1)
+def test_a_run_that_is_no_longer_sharded_leaves_no_parts(run_dir, caplog):
+    go_on(run_dir, epochs=3, keep_last=1, sharded_checkpoints=True)
+    assert "trainer.sharded_checkpoints has no effect" in caplog.text
     assert {name.partition("/")[0] for name in parts(run_dir)} <= {"model_best.pth.parts"}
     assert not (run_dir / "checkpoint-epoch2.pth").exists()
 
