@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from trainer.parallel.fully_sharded import is_sharded
 from utils.checkpoint import CheckpointWriter, part_files, save_checkpoint
-from utils.errors import TrainingInterrupted
+from utils.errors import TrainingInterrupted, UserError
 from utils.parallel import joined, rank, world_size
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ def own_rows(state: Any) -> Any:
     if not hasattr(state, "to_local"):
         return state
     if not all(placement.is_shard(0) for placement in state.placements):
-        raise ValueError("a tensor is not sharded by its rows")
+        raise UserError("trainer.sharded_checkpoints: this optimizer keeps tensors that are not sharded by their rows; "
+                        "take another, such as AdamW")  # fmt: skip
     return [state.to_local()]
 
 
