@@ -266,7 +266,8 @@ class BaseTrainer(ABC):
     def _open_run_dir(self, run_dir: Path, stack: ExitStack) -> None:
         """Begin to keep checkpoints and to draw charts. What is not written yet is, when `stack` ends."""
         if rank() == 0:
-            run_dir.mkdir(parents=True, exist_ok=True)
+            if not run_dir.exists():
+                run_dir.mkdir(parents=True)
             self.run_dir = run_dir
             self.writer.open(self.writers, run_dir, self.config, lambda: draw_extras(self, self.draw))
         self._run_mark = on_main(run_mark)(run_dir)
