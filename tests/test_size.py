@@ -5,7 +5,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 CORE_BUDGET = 3400  # lines of Python, comments included; without the writers and the figures
-BESIDE_BUDGET = 1275
+BESIDE_BUDGET = 1300
 WAY_BUDGET = 1100  # of the files that docs/architecture.md says to read in half an hour
 CORE = ("train.py", "test.py", "parse_config.py", "base/**/*.py", "logger/*.py", "utils/**/*.py", "trainer/trainer.py",
         "model/loss.py", "model/metric.py")  # fmt: skip
