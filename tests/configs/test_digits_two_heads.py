@@ -19,7 +19,8 @@ def test_both_answers_are_learned(train, evaluate, read_metrics):
     "settings", [["trainer.accumulate=3"], ["trainer.amp=bf16"], ["data_loader.args.num_workers=1"]]
 )
 def test_options_work_on_batches_of_dicts(train, resume, read_metrics, settings):
-    config = ("configs/digits_two_heads.json", "trainer.tensorboard=false", *settings)
+    short = "data_loader.args.len_epoch=8"  # of 41 steps
+    config = ("configs/digits_two_heads.json", "trainer.tensorboard=false", short, *settings)
     straight = train(*config, "trainer.epochs=2", run_id="straight")
     stopped = train(*config, "trainer.epochs=1", run_id="stopped")
     resume(stopped, "trainer.epochs=2")
