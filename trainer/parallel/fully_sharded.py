@@ -27,7 +27,8 @@ def place_model(model: nn.Module, device: torch.device, options: dict[str, Any])
     if options.get("amp") == "fp16":
         raise UserError("trainer.parallel: fsdp cannot be with trainer.amp=fp16; use bf16")
     if world_size() == 1:
-        raise UserError("trainer.parallel: fsdp needs several processes: torchrun --nproc_per_node=2 train.py ...")
+        raise UserError("trainer.parallel: fsdp needs several processes: torchrun --nproc_per_node=2 train.py ...; one "
+                        "goes on with -s trainer.parallel=ddp")  # fmt: skip
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 

@@ -11,7 +11,7 @@ from utils.errors import UserError
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "needs several processes"),
+        ({}, "needs several processes.* one goes on with -s trainer.parallel=ddp"),
         ({"ema": 0.9}, "cannot be with trainer.ema"),
         ({"compile": True}, "cannot be with trainer.compile"),
         ({"sync_batchnorm": True}, "cannot be with trainer.sync_batchnorm"),
