@@ -166,6 +166,6 @@ def test_an_average_counts_once_something_was_averaged():
 
 
 def test_a_long_history_of_small_values_is_loaded(tmp_path):
-    history = {"none": [None] * 300_000, "flags": [True] * 300_000, "ints": [0] * 300_000, "pairs": [(1, 2)] * 200_000}
+    history = {"none": [None] * 60_000, "flags": [True] * 60_000, "ints": [0] * 60_000, "pairs": [(1, 2)] * 40_000}
     save_checkpoint(snapshot(state(history=history)), tmp_path / "c.pth")
     assert load_checkpoint(tmp_path / "c.pth")["history"] == history
