@@ -65,6 +65,14 @@ def test_a_damaged_checkpoint_is_named_and_the_next_one_replayed(run_dir, run_ve
     assert "goes on from checkpoint-epoch3.pth\n2 steps from it, trained twice: weights" in out
 
 
+def test_a_run_of_several_processes_is_replayed_in_one(run_dir, run_verify):
+    checkpoint = load_checkpoint(run_dir / "checkpoint-last.pth")
+    checkpoint["config"]["trainer"] |= {"parallel": "fsdp", "sharded_checkpoints": True}
+    save_checkpoint(checkpoint, run_dir / "checkpoint-last.pth")
+    code, out, _ = run_verify(run_dir)
+    assert (code, out.splitlines()[-1].partition(":")[0]) == (0, "5 steps from it, trained twice")
+
+
 def test_a_run_whose_checkpoints_are_all_damaged(run_dir, run_verify):
     for path in run_dir.glob("*.pth"):
         path.write_bytes(b"")
