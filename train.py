@@ -62,6 +62,7 @@ def run(config: ConfigParser, on_epoch: Callable[[dict[str, float]], Any] | None
         run_dir = on_main(create_run_dir)(*place)
     else:
         run_dir = on_main(open_run_dir)(config.resume.parent, config.checkpoint)
+    config.checkpoint = None  # its memory is the training's
     remember(run_dir)
     setup_logging(config["trainer"]["verbosity"], run_dir / "train.log")
     try:

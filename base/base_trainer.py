@@ -258,8 +258,7 @@ class BaseTrainer(ABC):
         return [*notes, f"Resumed after epoch {self.epoch}, step {self.step}."]
 
     def _take_state(self) -> dict[str, Any] | None:
-        """A copy of all that a checkpoint holds. Of several processes, all have a part in it; rank 0 gets it all, or
-        with sharded checkpoints everyone its own rows."""
+        """A copy of what this process writes of a checkpoint: rank 0 all, others nothing or, if sharded, their rows."""
         state = self.gathered(self.state_dict() | {"random": random_state()})
         return state and snapshot(state) | {"config": self.config, "run": self._run_mark}
 
