@@ -81,7 +81,7 @@ def report_replay(run_dir: Path, steps: int) -> None:
 
     path, checkpoint = open_checkpoint(run_dir)  # read once: a run under way writes the next one meanwhile
     print(f"train.py -r {run_dir} goes on from {path.name}")
-    in_one_process = ["trainer.parallel=ddp", "trainer.sharded_checkpoints=false"]
+    in_one_process = ["trainer.parallel=ddp"]
     config = ConfigParser(checkpoint["config"], where=str(path), trusted=False, settings=in_one_process)
     config.checkpoint = checkpoint
     first, second = (replay(config, snapshot(checkpoint), steps) for _ in range(2))

@@ -4,7 +4,9 @@ import re
 import pytest
 import torch
 
+from base import BaseTrainer
 from model.mlp import MLP
+from tests.trainer.test_check import define
 from tools import verify
 from utils.checkpoint import load_checkpoint, save_checkpoint
 from utils.errors import run_command
@@ -69,6 +71,33 @@ def test_a_run_of_several_processes_is_replayed_in_one(run_dir, run_verify):
     checkpoint = load_checkpoint(run_dir / "checkpoint-last.pth")
     checkpoint["config"]["trainer"] |= {"parallel": "fsdp", "sharded_checkpoints": True}
     save_checkpoint(checkpoint, run_dir / "checkpoint-last.pth")
+    code, out, _ = run_verify(run_dir)
+    assert (code, out.splitlines()[-1].partition(":")[0]) == (0, "5 steps from it, trained twice")
+
+
+class OwnTrainer(BaseTrainer):
+    """Straight from the base: it takes none of Trainer's own options."""
+
+    def __init__(self, model, criterion, metrics=(), optimizer=None, data_loader=None, valid_data_loader=None,
+                 lr_scheduler=None, **options):  # fmt: skip
+        super().__init__(model, optimizer, lr_scheduler, **options)
+        self.criterion, self.data_loader, self.valid_data_loader = criterion, data_loader, None
+
+    def _train_epoch(self, epoch):
+        self.data_loader.set_position(epoch, self.batch)
+        for data, target in self.data_loader:
+            self.optimizer.zero_grad()
+            loss = self.criterion(self.model(data), target)
+            loss.backward()
+            self.optimizer.step()
+            self.end_step()
+        return {"loss": loss.item()}
+
+
+def test_a_trainer_that_is_no_trainer_of_the_template_is_replayed_too(train, run_verify, monkeypatch):
+    own = define(monkeypatch, "trainer", OwnTrainer)
+    run_dir = train("config.json", f"trainer.type={own}", "trainer.monitor=off", "trainer.early_stop=0",
+                    "trainer.epochs=1", "trainer.tensorboard=false", "arch.args.sizes=[64, 16, 10]")  # fmt: skip
     code, out, _ = run_verify(run_dir)
     assert (code, out.splitlines()[-1].partition(":")[0]) == (0, "5 steps from it, trained twice")
 
