@@ -31,17 +31,19 @@ def main(argv: list[str] | None = None) -> None:
     for path in files:
         checkpoint = load_checkpoint(path)
         if checkpoint.pop("n_parts", 1) > 1:
-            checkpoint["optimizer"]["state"] = whole(checkpoint["optimizer"]["state"])
+            checkpoint["optimizer"]["state"] = in_one_piece(checkpoint["optimizer"]["state"])
             save_checkpoint(checkpoint, path)
             n_merged += 1
     print(printable(f"{run_dir}: {n_merged} of {len(files)} checkpoints merged; the others hold everything already"))
 
 
-def whole(state: Any) -> Any:
+def in_one_piece(state: Any) -> Any:
     """An optimizer's state with each tensor's rows in one piece."""
     from utils.parallel import joined
 
-    return {key: whole(value) for key, value in state.items()} if isinstance(state, dict) else joined(state)
+    if not isinstance(state, dict):
+        return joined(state)
+    return {key: in_one_piece(value) for key, value in state.items()}
 
 
 if __name__ == "__main__":
