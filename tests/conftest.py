@@ -1,13 +1,17 @@
 """What the tests share: running the two commands in this process, and data where it can be had."""
 
+import ast
+import dataclasses
 import gc
 import importlib.util
+import inspect
 import json
 import logging
 import multiprocessing
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -17,6 +21,7 @@ from types import ModuleType
 import hypothesis
 import pytest
 
+from utils.config import definitions
 from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -42,6 +47,14 @@ def load_script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def define(monkeypatch: pytest.MonkeyPatch, package: str, own: type) -> str:
+    """Let a config find a class of a test's module, as if its file lay in the package. Returns its name."""
+    node = ast.parse(textwrap.dedent(inspect.getsource(own))).body[0]
+    definition = dataclasses.replace(next(iter(definitions(package).values())), node=node, module=own.__module__)
+    monkeypatch.setitem(definitions(package), own.__name__, definition)
+    return own.__name__
 
 
 def fork(function: Callable[[], object], log: Path) -> BaseProcess:

@@ -6,7 +6,7 @@ import torch
 
 from base import BaseTrainer
 from model.mlp import MLP
-from tests.trainer.test_check import define
+from tests.conftest import define
 from tools import verify
 from utils.checkpoint import load_checkpoint, save_checkpoint
 from utils.errors import run_command

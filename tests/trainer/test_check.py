@@ -1,9 +1,5 @@
 """`--check` finds what a run, its resume or its test would fail of, and leaves nothing."""
 
-import ast
-import dataclasses
-import inspect
-import textwrap
 from collections.abc import Callable
 
 import pytest
@@ -12,18 +8,10 @@ from torch import nn
 
 from base import BaseDataLoader
 from data_loader.digits import DigitsDataLoader
+from tests.conftest import define
 from trainer import Trainer
 from trainer.build import load_for_test
-from utils.config import definitions
 from utils.errors import UserError
-
-
-def define(monkeypatch: pytest.MonkeyPatch, package: str, own: type) -> str:
-    """Let a config find a class of a test's module, as if its file lay in the package. Returns its name."""
-    node = ast.parse(textwrap.dedent(inspect.getsource(own))).body[0]
-    definition = dataclasses.replace(definitions(package)["Trainer"], node=node, module=own.__module__)
-    monkeypatch.setitem(definitions(package), own.__name__, definition)
-    return own.__name__
 
 
 @pytest.fixture
