@@ -4,7 +4,8 @@ python new_project.py ../my-project                                        with 
 python new_project.py ../my-project --example configs/mnist_lenet.json     with another one
 python new_project.py ../my-project --from table.csv --target price        for data of your own, a CSV file
 python new_project.py ../my-project --from pictures/                       ... or pictures in a folder for each class
-python new_project.py --update ../my-project                               bring a copy to this version
+python new_project.py ../my-project --with search --with report            with tools.tune, tools.report and their like
+python new_project.py --update ../my-project                               bring a copy to this version (and --with)
 """
 
 import argparse
@@ -14,7 +15,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.new_project.files import PROJECT, TESTED_EXAMPLE, core_files, example_files, file_for_copy, pages_for
+from tools.new_project.files import (
+    EXTRAS,
+    PROJECT,
+    TESTED_EXAMPLE,
+    core_files,
+    example_files,
+    file_for_copy,
+    pages_for,
+)
 from tools.new_project.own_data import config_from
 from tools.new_project.settings import config_text
 from tools.new_project.update import hash_of, update, write_record
@@ -38,6 +47,11 @@ With an environment of your own:
 Add a dataset in `data_loader/`, a model in `model/`, and name their classes in `config.json`. The pages in `docs/` say
 how, and `python -m tools.export --help` and the like what else there is.
 
+Searches (`tools.tune`, `tools.repeat`, `tools.compare`) and pages to look at (`tools.report`, `tools.data`) come along
+if you ask for them, in the template's folder:
+
+    python new_project.py --update path/to/{title} --with search --with report
+
 ## Results
 
 | run | what is different | validation | test |
@@ -54,21 +68,23 @@ def main(argv: list[str] | None = None) -> None:
     what.add_argument("--example", type=Path, default=PROJECT / "config.json", metavar="CONFIG")
     what.add_argument("--from", type=Path, dest="data", metavar="DATA", help="your own CSV file or folder of pictures")
     what.add_argument("--update", action="store_true", help="bring the untouched files of a copy to this version")
+    tools = "search: tools.tune, .repeat, .compare; report: tools.report, .data; may be given twice"
+    parser.add_argument("--with", dest="extras", action="append", default=[], choices=EXTRAS, help=tools)
     parser.add_argument("--target", metavar="NAME", help="with --from: the column to predict")
     parser.add_argument("--task", choices=("classification", "regression"), help="with --from: if not as it looks")
     args = parser.parse_args(argv)
     if (args.target or args.task) and not args.data:
         parser.error("--target and --task say what to do with the data of --from")
     if args.update:
-        print("\n".join(update(args.folder)))
+        print("\n".join(update(args.folder, args.extras)))
         return
     refuse_used(args.folder)
     if args.data is None:
-        copy(args.folder, args.example)
+        copy(args.folder, args.example, args.extras)
         print(f"{args.folder} is ready:\n\n    cd {args.folder}\n    make train")
         return
     config, lines, example = config_from(args.data, args.target, args.task)
-    copy(args.folder, example, config, args.data)
+    copy(args.folder, example, args.extras, config, args.data)
     lines.append(f"{args.folder} is ready. The data stay where they are: config.json names their path.")
     print("\n".join(lines) + f"\n\n    cd {args.folder}\n{commands_of(config, args.data)}")
 
@@ -89,15 +105,21 @@ def refuse_used(target: Path) -> None:
         raise UserError(f"{target} lies inside the template; name a folder outside it, such as ../my-project")
 
 
-def copy(target: Path, example: Path, config: dict[str, Any] | None = None, data: Path | None = None) -> None:
-    """Fill a new folder with the core and an example.
+def copy(
+    target: Path,
+    example: Path,
+    extras: list[str],
+    config: dict[str, Any] | None = None,
+    data: Path | None = None,
+) -> None:
+    """Fill a new folder with the core, an example, and what the owner asked for beside them.
 
     config, data: for data of one's own; the example's config is then for the tests only.
     """
     checked_example = checked(read_json(example), str(example))
     own = example.resolve()
     place = own.relative_to(PROJECT).as_posix() if own.is_relative_to(PROJECT) else None
-    sources = core_files() | example_files(checked_example) | pages_for(place or example.name)
+    sources = core_files(extras) | example_files(checked_example) | pages_for(place or example.name)
     if own.is_relative_to(PROJECT / "configs"):  # a later reader looks for it there
         sources.add(own)
     contents = {path.relative_to(PROJECT).as_posix(): file_for_copy(path, sources) for path in sources}
@@ -114,7 +136,7 @@ def copy(target: Path, example: Path, config: dict[str, Any] | None = None, data
         for path, content in (contents | theirs).items():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             (target / path).write_bytes(content)
-        write_record(target, {path: hash_of(content) for path, content in contents.items()}, place)
+        write_record(target, {path: hash_of(content) for path, content in contents.items()}, place, extras)
     except BaseException as error:  # a copy is whole, or not there
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError):

@@ -125,6 +125,15 @@ def modules_imported_from(source: str) -> set[str]:
     return {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.module}
 
 
+def assert_imports_are_there(project: Path) -> None:
+    for path in files(project):
+        if path.endswith(".py"):
+            for name in modules_imported_from((project / path).read_text()):
+                if name.startswith(tuple(f"{room}." for room in (*ROOMS, "tools"))):
+                    module = project / name.replace(".", "/")
+                    assert module.with_suffix(".py").is_file() or module.is_dir(), f"{path} imports {name}"
+
+
 @pytest.mark.parametrize("example", sorted((PROJECT / "configs").glob("*.json")), ids=lambda path: path.stem)
 def test_every_example_is_copied_with_all_that_it_imports(tmp_path, example):
     target = copy(tmp_path / "mine", "--example", str(example))
@@ -132,19 +141,46 @@ def test_every_example_is_copied_with_all_that_it_imports(tmp_path, example):
         copied = json.loads((target / path).read_text())
         assert (target / path).parent.joinpath(copied.pop("$schema")).resolve() == target / "config.schema.json"
         assert copied == {key: value for key, value in json.loads(example.read_text()).items() if key != "$schema"}
-    for path in files(target):
-        if path.endswith(".py"):
-            for name in modules_imported_from((target / path).read_text()):
-                if name.startswith(tuple(f"{room}." for room in ROOMS)):
-                    module = target / name.replace(".", "/")
-                    assert module.with_suffix(".py").is_file() or module.is_dir(), f"{path} imports {name}"
+    assert_imports_are_there(target)
     pages = [path for path in files(target) if path.startswith("docs/examples/")]
     assert all(f"configs/{example.name}" in (target / page).read_text() for page in pages)
     assert pages or "csv" not in example.name
 
 
-def test_the_links_of_the_pages_lead_to_files_that_are_there(tmp_path):
-    target = copy(tmp_path / "mine")
+TOOLS = {
+    "search": {"tune", "trials", "repeat.py", "compare.py"},
+    "report": {"report", "data", "page", "trials", "compare.py"},
+}
+
+
+@pytest.mark.parametrize("extras", [[], ["search"], ["report"]], ids=str)
+def test_a_copy_has_the_tools_that_were_asked_for_and_what_they_import(tmp_path, extras):
+    """At once or by an update, and they stay."""
+    options = [word for name in extras for word in ("--with", name)]
+    target, later = copy(tmp_path / "mine", *options), copy(tmp_path / "later")
+    for argv in (options, []):
+        assert run_command(new_project.main, ["--update", str(later), *argv]) == 0
+        assert files(later) == files(target)
+    asked = set().union(*(TOOLS[name] for name in extras))
+    assert {path.name for path in (target / "tools").iterdir()} & set().union(*TOOLS.values()) == asked
+    assert (target / "docs/search.md").is_file() == ("search" in extras)
+    assert_imports_are_there(target)
+
+
+def test_a_copy_of_before_had_all_tools_and_keeps_them(tmp_path):
+    target = copy(tmp_path / "mine", "--with", "search", "--with", "report")
+    record = json.loads((target / ".template.json").read_text())
+    del record["extras"]
+    (target / ".template.json").write_text(json.dumps(record))
+    (target / "tools/tune/space.py").unlink()  # by its owner
+    before = files(target)
+    assert run_command(new_project.main, ["--update", str(target)]) == 0
+    assert files(target) == before
+
+
+@pytest.mark.parametrize("options", [[], ["--with", "search", "--with", "report"]], ids=["core", "all"])
+def test_the_links_of_the_pages_lead_to_files_that_are_there(tmp_path, options):
+    target = copy(tmp_path / "mine", *options)
     pages = list((target / "docs").rglob("*.md"))
     assert pages
     for page in pages:
@@ -168,6 +204,7 @@ def test_wrong_requests_make_nothing(refused, tmp_path):
     assert "no such file, did you mean 'config.json'?" in refused("new_project", target, "--example", "confg.json")
     (tmp_path / "c.json").write_text('{"name": "x"}')
     assert "arch: missing" in refused("new_project", target, "--example", tmp_path / "c.json")
+    assert "invalid choice: 'serch'" in refused("new_project", target, "--with", "serch")
     assert "lies inside the template" in refused("new_project", PROJECT / "inside")
     assert not target.exists() and not (PROJECT / "inside").exists()
 
@@ -290,7 +327,17 @@ def test_only_a_copy_whose_changes_are_committed_is_updated(small_template, tmp_
     assert "brought to this version" in update(target, capsys)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"files": 1}', '{"example": null, "files": {"../evil": "x"}}', "{}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"files": 1}',
+        '{"example": null, "files": {"../evil": "x"}}',
+        '{"example": null, "files": {}, "extras": ["x"]}',
+        "{}",
+    ],
+)
 def test_a_damaged_record_is_one_line(small_template, tmp_path, refused, text):
     target = copy(tmp_path / "mine", "--example", str(small_template / "config.json"))
     (target / ".template.json").write_text(text)

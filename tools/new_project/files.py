@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,30 @@ CORE_OF_ROOMS = ("__init__.py", "build.py", "check.py", "faults.py", "fingerprin
 # Of the tests, those of promises: they stay true whatever the owner adds. Those of the template's style and pages, and
 # those that meet all of its examples, stay at home.
 CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config.py", "config.schema.json",
-        "requirements.txt", "requirements-dev.txt", "requirements-tune.txt", "pyproject.toml", "Makefile", ".gitignore",
-        "saved/.gitkeep", "tests/conftest.py", "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py",
+        "requirements.txt", "requirements-dev.txt", "pyproject.toml", "Makefile", ".gitignore", "saved/.gitkeep",
+        "tests/conftest.py", "tests/base", "tests/logger", "tests/utils", "tests/test_commands.py",
         "tests/test_bad_input.py", "tests/test_safety.py", "tests/trainer/test_trainer.py",
         "tests/trainer/parallel")  # fmt: skip
-CORE_PAGES = ("06_the_template.md", "07_data_options.md", "08_training_options.md", "search.md", "reference.md")
+CORE_PAGES = ("06_the_template.md", "07_data_options.md", "08_training_options.md", "reference.md")
 TESTED_EXAMPLE = "tests/example.json"  # in a copy, the example as it was: config.json is its owner's
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 AT_HOME = ("tools/new_project", "tools/make_table.py")  # they make copies, and the examples' table
+# What a copy has beside the core if its owner asks for it by name: nobody shall own what they do not use.
+EXTRAS = {
+    "search": ("tools/tune", "tools/trials", "tools/repeat.py", "tools/compare.py", "requirements-tune.txt",
+               "docs/search.md"),
+    "report": ("tools/report", "tools/data", "tools/page", "tools/compare.py", "tools/trials", "docs/looking.md"),
+}  # fmt: skip
 
 
-def core_files() -> set[Path]:
-    """What every copy has, whatever its example."""
-    files = {path for entry in CORE for path in files_below(PROJECT / entry)}
+def core_files(extras: Iterable[str] = ()) -> set[Path]:
+    """What every copy has, whatever its example, and these extras."""
+    asked = {entry for name in extras for entry in EXTRAS[name]}
+    left_out = [PROJECT / entry for entry in {*AT_HOME, *chain(*EXTRAS.values())} - asked]
+    files = {path for entry in (*CORE, *asked) for path in files_below(PROJECT / entry)}
     files |= {path for room in ROOMS for name in CORE_OF_ROOMS for path in files_below(PROJECT / room / name)}
-    return {path for path in files if path.is_file() and not _is_at_home(path)}
-
-
-def _is_at_home(path: Path) -> bool:
-    return any(path.is_relative_to(PROJECT / entry) for entry in AT_HOME)
+    files = {path for path in files if path.is_file() and not any(map(path.is_relative_to, left_out))}
+    return files | pictures_of(path for path in files if path.suffix == ".md")
 
 
 def files_below(path: Path) -> list[Path]:
@@ -94,8 +100,13 @@ def pages_for(example: str) -> set[Path]:
     """The docs' pages on the core, those that speak of an example such as configs/mnist_lenet.json, their pictures."""
     pages = {page for page in (PROJECT / "docs/examples").glob("*.md") if example in page.read_text(encoding="utf-8")}
     pages |= {page for name in CORE_PAGES if (page := PROJECT / "docs" / name).is_file()}
+    return pages | pictures_of(pages)
+
+
+def pictures_of(pages: Iterable[Path]) -> set[Path]:
+    """The pictures that some pages show."""
     links = {(page.parent / link).resolve() for page in pages for _, link in LINK.findall(page.read_text("utf-8"))}
-    return pages | {file for file in links if file.is_file() and file.is_relative_to(PROJECT / "docs/images")}
+    return {file for file in links if file.is_file() and file.is_relative_to(PROJECT / "docs/images")}
 
 
 def file_for_copy(path: Path, copied: set[Path]) -> bytes:

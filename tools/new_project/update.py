@@ -3,20 +3,22 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from logger.run_dir import git_commit
-from tools.new_project.files import PROJECT, TESTED_EXAMPLE, core_files, file_for_copy, needed_by
+from tools.new_project.files import EXTRAS, PROJECT, TESTED_EXAMPLE, core_files, file_for_copy, needed_by
 from utils.errors import UserError
 from utils.files import write_atomically, write_json
 
 RECORD = ".template.json"  # in a copy: where each file came from, and what it was
 
 
-def write_record(target: Path, files: dict[str, str], example: str | None) -> None:
+def write_record(target: Path, files: dict[str, str], example: str | None, extras: Iterable[str]) -> None:
     """Remember what was copied. files: the hash of each, by path; example: the config that is the tests' example."""
-    write_json({"template": git_commit(), "example": example, "files": dict(sorted(files.items()))}, target / RECORD)
+    record = {"template": git_commit(), "example": example, "extras": sorted(extras)}
+    write_json(record | {"files": dict(sorted(files.items()))}, target / RECORD)
 
 
 def read_record(target: Path) -> dict[str, Any]:
@@ -25,7 +27,8 @@ def read_record(target: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         places = map(PurePosixPath, record["files"])
-        if not any(place.is_absolute() or ".." in place.parts for place in places) and "example" in record:
+        is_inside = not any(place.is_absolute() or ".." in place.parts for place in places)
+        if is_inside and "example" in record and set(record.setdefault("extras", [*EXTRAS])) <= EXTRAS.keys():
             return record
     except FileNotFoundError:
         raise UserError(f"{target} has no {RECORD}: new_project.py of this template did not make it") from None
@@ -39,9 +42,10 @@ def hash_of(content: bytes) -> str:
     return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def update(target: Path) -> list[str]:
-    """Update a copy; returns lines that say what was done. Run again after an error, it goes on where it was."""
+def update(target: Path, extras: Iterable[str] = ()) -> list[str]:
+    """Update a copy, and add extras; returns lines that say what was done. After an error, run it again: it goes on."""
     record = read_record(target)
+    record["extras"] = {*record["extras"], *extras}
     _refuse_uncommitted(target)
     known: dict[str, str] = record["files"]
     done: dict[str, list[str]] = {"updated": [], "new": [], "yours": [], "both": [], "deleted": []}
@@ -60,7 +64,7 @@ def update(target: Path) -> list[str]:
                 write_atomically(file, lambda opened, content=content: opened.write(content))
                 done["new" if now is None else "updated"].append(path)
             known[path] = new
-    write_record(target, known, record["example"])
+    write_record(target, known, record["example"], record["extras"])
     gone = [path for path in known if path not in sources and (target / path).exists()]
     return [
         f"{target}: from {record.get('template') or 'an unknown commit'} to {git_commit() or 'an unknown commit'}",
@@ -75,9 +79,10 @@ def update(target: Path) -> list[str]:
 
 def _sources(target: Path, record: dict[str, Any]) -> dict[str, Path]:
     """By its path in the copy, the template's file: of the core, of what was copied, and of what that imports now."""
+    core = core_files(record["extras"])
     copied = {PROJECT / path for path in record["files"] if (PROJECT / path).is_file()}
-    there = [path for path in copied if path.suffix == ".py" and (target / path.relative_to(PROJECT)).is_file()]
-    files = core_files() | copied | needed_by(there)
+    there = [path for path in copied - core if path.suffix == ".py" and (target / path.relative_to(PROJECT)).is_file()]
+    files = core | copied | needed_by(there)
     sources = {path.relative_to(PROJECT).as_posix(): path for path in sorted(files)}
     if record["example"] and (PROJECT / record["example"]).is_file():
         sources[TESTED_EXAMPLE] = PROJECT / record["example"]
