@@ -54,7 +54,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def report_files(paths: list[Path]) -> int:
     """Print a line for each checkpoint; returns how many are damaged."""
-    from utils.checkpoint import load_checkpoint
+    from utils.checkpoint import load_checkpoint, part_files
 
     n_damaged = 0
     for path in paths:
@@ -64,7 +64,8 @@ def report_files(paths: list[Path]) -> int:
             n_damaged += 1
             print(f"DAMAGED  {error}")
         else:
-            size = path.stat().st_size
+            parts = part_files(path, checkpoint.get("step", 0), checkpoint.get("n_parts", 1))
+            size = sum(file.stat().st_size for file in (path, *parts))
             print(f"intact   {path}: epoch {checkpoint.get('epoch')}, step {checkpoint.get('step')}, {size:,} bytes")
     return n_damaged
 

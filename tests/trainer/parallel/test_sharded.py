@@ -13,7 +13,7 @@ import trainer.parallel.sharded as sharded
 from logger.logger import setup_logging
 from tests.trainer.parallel.test_same_training import go_on, make_trainer, state
 from tools import merge
-from tools.verify import find_difference
+from tools.verify import find_difference, report_files
 from utils.checkpoint import load_checkpoint, open_checkpoint, save_checkpoint
 from utils.errors import UserError
 from utils.parallel import rank
@@ -32,7 +32,7 @@ def run_dir(tmp_path, together) -> Path:
     return tmp_path / "run"
 
 
-def test_a_checkpoint_is_one_file_and_a_folder_and_is_read_as_one(run_dir, tmp_path):
+def test_a_checkpoint_is_one_file_and_a_folder_and_is_read_as_one(run_dir, tmp_path, capsys):
     own = torch.load(run_dir / "checkpoint-last.pth", weights_only=True)
     steps = {name: load_checkpoint(run_dir / name)["step"] for name in ("checkpoint-last.pth", "model_best.pth")}
     steps["checkpoint-epoch2.pth"] = steps["checkpoint-last.pth"]
@@ -43,6 +43,10 @@ def test_a_checkpoint_is_one_file_and_a_folder_and_is_read_as_one(run_dir, tmp_p
     torch.testing.assert_close(both["model"], alone["model"], rtol=1e-9, atol=1e-10)
     for name, [rows] in own["model"].items():
         assert len(rows) == (len(both["model"][name]) + 1) // 2  # the larger half
+    path = run_dir / "checkpoint-last.pth"
+    assert report_files([path]) == 0
+    n_bytes = sum(file.stat().st_size for file in (path, *(run_dir / f"{path.name}.parts").iterdir()))
+    assert f"{n_bytes:,} bytes" in capsys.readouterr().out
 
 
 def test_merging_makes_ordinary_files_of_it(run_dir, capsys):
