@@ -44,6 +44,7 @@ def test_the_commands_run_in_the_order_of_the_page(project, monkeypatch):
     assert names == list(results) == re.findall(r"^ {4}(\w+)", printed, re.MULTILINE)
 
     assert "--check" in EVERYDAY[0]
+    monkeypatch.setattr("logger.figures.results.draw_figures", lambda *arguments: [])  # once is enough
     for command in EVERYDAY:
         run_line(command)
     assert (project / "../my-project/train.py").is_file()

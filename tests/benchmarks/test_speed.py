@@ -5,20 +5,22 @@ import json
 import runpy
 import subprocess
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 
 import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from benchmarks import speed
-from benchmarks.commands import PROJECT, comparisons, seconds
+from benchmarks import measure, speed
+from benchmarks.commands import comparisons, seconds
 from benchmarks.frameworks import FRAMEWORKS, is_installed, make_dataset, time_step, torch_loop
 from benchmarks.loops import all_samples, batches_by_hand, by_hand, template
 from benchmarks.measure import Row, in_own_processes, in_turns
 from benchmarks.workloads import MNIST, MNIST_IMAGES, QUADRATIC, RESNET
+from tests.conftest import fork
 from utils.config import apply_settings
 
 ROWS = {
@@ -70,30 +72,42 @@ def test_the_command_writes_every_row(tmp_path, capsys, monkeypatch):
     assert torch.cuda.is_available() != ("there is no GPU here" in printed)
 
 
-def test_frameworks_are_measured_in_processes_of_their_own(n_updates):
+def test_frameworks_are_measured_in_processes_of_their_own(n_updates, monkeypatch):
+    """Forks, where the benchmark asks for new Pythons, which would import torch."""
+    monkeypatch.setattr(measure, "get_context", lambda kind: {"spawn": get_context("fork")}[kind])
     with in_own_processes({"torch": partial(time_step, torch_loop, QUADRATIC.quick())}) as contestants:
         assert contestants["torch"]() > 0
     assert n_updates() == 0  # in this process
 
 
-def run_script(monkeypatch, path, *argv):
-    """Run a script in this process."""
-    monkeypatch.setattr(sys, "argv", [path, *argv])
-    with suppress(SystemExit):
-        runpy.run_path(str(PROJECT / path), run_name="__main__")
+def run_in_a_fork(log, *arguments):
+    """`python -c CODE ...` or `python SCRIPT ...` without an import of torch."""
+
+    def run():
+        if arguments[0] == "-c":
+            sys.argv = ["-c", *arguments[2:]]
+            exec(arguments[1], {})
+        else:
+            sys.argv = [*arguments]
+            runpy.run_path(arguments[0], run_name="__main__")
+
+    process = fork(run, log)
+    process.join()
+    assert process.exitcode == 0, log.read_text()
 
 
-def test_whole_commands_are_compared(tmp_path, monkeypatch):
+def test_whole_commands_are_compared(tmp_path):
     compared = comparisons(str(tmp_path), epochs=1)
     assert {name: [*contestants] for name, contestants in compared.items()} == {
         "short-run": ["by hand", "train.py"],
         "first-step": ["import torch", "a step by hand", "train.py, parabola", "train.py, digits"],
         "help": ["python", "train.py --help"],
     }
-    for name, contestant in (("first-step", "train.py, parabola"), ("help", "python"), ("help", "train.py --help")):
-        assert compared[name][contestant]() > 0
-    for run in compared["short-run"].values():  # an import of torch less for each
-        run_script(monkeypatch, *run.args)
+    for contestant in compared["help"].values():
+        assert contestant() > 0
+    for contestant in (*compared["short-run"].values(), compared["first-step"]["train.py, parabola"]):
+        assert contestant.func is seconds
+        run_in_a_fork(tmp_path / "said", *contestant.args)
     n_epochs = {file.parts[-3]: len(file.read_text().splitlines()) for file in tmp_path.glob("*/*/metrics.jsonl")}
     assert n_epochs == {"Digits_MLP": 1, "Quadratic_Regression": 0}  # the second ends with its first step
 

@@ -10,6 +10,8 @@ def test_mnist_cnn_learns(train, evaluate, fake_mnist):
 
 
 def test_digits_cnn_reaches_98_percent_of_the_test_images(train, evaluate):
-    results = evaluate(train("configs/digits_cnn.json", "trainer.tensorboard=false"))
+    """In 8 of its 30 epochs: 0.983 to 0.992 with four seeds."""
+    short = ("trainer.epochs=8", "lr_scheduler.args.T_max=8")
+    results = evaluate(train("configs/digits_cnn.json", *short, "trainer.tensorboard=false"))
     assert results["n_samples"] == 360
     assert results["accuracy"] >= 0.98

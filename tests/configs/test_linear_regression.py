@@ -7,7 +7,7 @@ from utils.checkpoint import load_checkpoint
 
 
 def test_the_plain_loop_has_the_same_losses_and_weights_and_finds_the_line(train, read_metrics, evaluate, capfd):
-    run_dir = train("configs/linear_regression.json")
+    run_dir = train("configs/linear_regression.json", "trainer.tensorboard=false")
 
     torch.manual_seed(123)
     model = nn.Linear(1, 1)

@@ -9,7 +9,7 @@ from utils.checkpoint import load_checkpoint
 
 
 def test_the_plain_loop_has_the_same_losses_and_weights_and_the_loss_falls_steadily(train, read_metrics, evaluate):
-    run_dir = train("configs/linear_regression_mse.json")
+    run_dir = train("configs/linear_regression_mse.json", "trainer.tensorboard=false")
 
     torch.manual_seed(123)
     model = nn.Linear(1, 1)

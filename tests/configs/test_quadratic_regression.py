@@ -6,10 +6,11 @@ from data_loader.quadratic import QuadraticDataLoader
 from utils.checkpoint import load_checkpoint
 
 EPOCHS = 1000  # of 10,000: in the first thousand the loss falls by no more than 2
+QUICK = ("trainer.verbosity=0", "trainer.tensorboard=false", "trainer.monitor=off")
 
 
 def test_the_plain_loop_has_the_same_losses_and_weights(train, read_metrics, evaluate):
-    run_dir = train("configs/quadratic_regression.json", f"trainer.epochs={EPOCHS}", "trainer.verbosity=0")
+    run_dir = train("configs/quadratic_regression.json", f"trainer.epochs={EPOCHS}", *QUICK)
 
     torch.manual_seed(0)
     model = nn.Sequential(

@@ -5,9 +5,11 @@ import torch
 
 from utils.checkpoint import load_checkpoint
 
+QUICK = ("trainer.verbosity=0", "trainer.tensorboard=false", "trainer.monitor=off")
+
 
 def test_the_plain_loop_has_the_same_losses_and_coefficients_near_the_best_ones(train, read_metrics, evaluate):
-    run_dir = train("configs/sine_polynomial.json", "trainer.verbosity=0")
+    run_dir = train("configs/sine_polynomial.json", *QUICK)
 
     torch.manual_seed(123)
     a, b, c, d = coefficients = [torch.randn((), requires_grad=True) for _ in range(4)]

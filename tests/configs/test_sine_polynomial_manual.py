@@ -7,6 +7,8 @@ import torch
 
 from utils.checkpoint import load_checkpoint
 
+CONFIG = "configs/sine_polynomial_manual.json"
+QUICK = ("trainer.verbosity=0", "trainer.tensorboard=false", "trainer.monitor=off")
 EPOCHS, LR = 2000, 1e-6
 
 
@@ -63,7 +65,7 @@ def with_autograd(start: list[float], epochs: int) -> list[float]:
 
 
 def test_the_plain_loop_has_the_same_losses_and_autograd_the_same_coefficients(train, read_metrics, evaluate):
-    run_dir = train("configs/sine_polynomial_manual.json", "trainer.verbosity=0")
+    run_dir = train(CONFIG, *QUICK)
     log = read_metrics(run_dir)
     losses = [record["loss"] for record in log]
     trained = [value.item() for value in load_checkpoint(run_dir / "checkpoint-last.pth")["model"].values()]
@@ -81,8 +83,8 @@ def test_the_plain_loop_has_the_same_losses_and_autograd_the_same_coefficients(t
 
 
 def test_numpy_has_the_same_losses_and_coefficients(train, read_metrics, double_precision):
-    epochs = 500
-    run_dir = train("configs/sine_polynomial_manual.json", f"trainer.epochs={epochs}", "trainer.verbosity=0")
+    epochs = 200
+    run_dir = train(CONFIG, f"trainer.epochs={epochs}", *QUICK)
     trained = [value.item() for value in load_checkpoint(run_dir / "checkpoint-last.pth")["model"].values()]
 
     torch.manual_seed(123)

@@ -9,17 +9,21 @@ import contextlib
 import inspect
 import io
 import json
+import multiprocessing
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from functools import partialmethod
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from tests.docs.pages import blocks, run_in_its_own_process, run_line
+from tools.trials import processes
 from trainer import Trainer
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -160,6 +164,12 @@ def lines(page, replaced=()):
 
 
 @pytest.fixture
+def no_figures(monkeypatch):
+    """Of a test: they take long, and the page on looking has them."""
+    monkeypatch.setattr("logger.figures.results.draw_figures", lambda *arguments: [])
+
+
+@pytest.fixture
 def run_page_commands(project, monkeypatch):
     """Run a page's commands in order in the copy's folder; returns what they print."""
     monkeypatch.chdir(project)
@@ -182,7 +192,9 @@ def test_the_files_and_commands_of_the_page_on_the_template_work(project, tmp_pa
     assert results["n_samples"] == 200
 
 
-def test_the_commands_of_the_page_on_options_work_and_name_every_option(run_page_commands):
+def test_the_commands_of_the_page_on_options_work_and_name_every_option(run_page_commands, monkeypatch):
+    """No C++ compiler: tests/trainer/test_options.py compiles with one."""
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
     printed = run_page_commands("08_training_options.md")
     assert printed.count("Everything works") == len(lines("08_training_options.md"))
     text = (PROJECT / "docs" / "08_training_options.md").read_text(encoding="utf-8")
@@ -202,19 +214,24 @@ def test_the_commands_of_the_page_on_many_gpus_work(project):
     assert (project / "saved" / "Digits_MLP" / "shared" / "test_metrics.json").exists()
 
 
-def test_the_page_on_a_search_ends_with_a_number(project, run_page_commands):
-    """There are many runs: here they are fewer, short, and of a small model."""
+def test_the_page_on_a_search_ends_with_a_number(project, monkeypatch, no_figures):
+    """There are many runs: here they are fewer, short, of a small model and, after the first search, forks of this."""
     quick = ("trainer.epochs=1 trainer.tensorboard=false arch.args.sizes=[64,8,10] data_loader.args.batch_size=256 "
              "metrics=['\"accuracy\"']")  # fmt: skip
     text = (PROJECT / "docs" / "search.md").read_text(encoding="utf-8")
     for name, (_, space) in zip(("rate.json", "space.json"), blocks(text, "json"), strict=True):
         assert f"`{name}`" in text
-        (project / name).write_text(space, encoding="utf-8")
-    fewer = [("trainer.epochs=5", quick), ("--trials 8", "--trials 3"), ("--seeds 5", "--seeds 2")]
-    assert len(lines("search.md", fewer)) == 7
-    printed = run_page_commands("search.md", fewer)
+        (project / name).write_text(space.replace("1e-5, 1e-4, 1e-3, ", ""), encoding="utf-8")
+    fewer = [("trainer.epochs=5", quick), ("--trials 8", "--trials 2"), ("--seeds 5", "--seeds 2")]
+    first, *others = lines("search.md", fewer)
+    assert len(others) == 6
+    monkeypatch.chdir(project)
+    run_line(first)
+    torch.optim.SGD([torch.zeros(1)])  # imports torch._dynamo, which each of the forks would
+    monkeypatch.setattr(processes, "CONTEXT", multiprocessing.get_context("fork"))
+    printed = "".join(map(run_line, others))
     saved = project / "saved" / "Digits_MLP"
-    assert [len(list((saved / name).glob("trial-*"))) for name in ("rate", "search")] == [5, 3]
+    assert [len(list((saved / name).glob("trial-*"))) for name in ("rate", "search")] == [2, 2]
     assert all((saved / "search" / name).read_bytes().startswith(b"\x89PNG") for name in ("values.png", "parallel.png"))
     assert re.search(r"val_loss of \S+ is higher by .* of 2 pairs.*\n.*val_accuracy", printed, re.DOTALL)
     assert json.loads((saved / "after" / "seed-1000" / "test_metrics.json").read_text())["n_samples"] == 360
@@ -227,7 +244,7 @@ def test_a_few_samples_are_learned_by_heart(project, run_page_commands):
 
 
 def test_the_commands_of_the_page_on_looking_work(project, run_page_commands):
-    run_page_commands("looking.md")
+    run_page_commands("looking.md", [("trainer.epochs=5", "trainer.epochs=1")])
     runs = project / "saved" / "Digits_MLP"
     for page in (runs / "data.html", runs / "first" / "report.html", project / "both.html"):
         assert page.read_text(encoding="utf-8").endswith("</html>\n")
@@ -235,18 +252,18 @@ def test_the_commands_of_the_page_on_looking_work(project, run_page_commands):
     assert (runs / "first" / "predictions.csv").exists() and (runs / "first" / "figures" / "curves.png").exists()
 
 
-def test_the_commands_of_the_page_on_tables_work(project, run_page_commands):
+def test_the_commands_of_the_page_on_tables_work(project, run_page_commands, no_figures):
     table = pd.read_csv(project / "configs" / "passengers.csv")
     table.rename(columns={"survived": "label"}).to_csv(project / "mine.csv", index=False)
     table.head(7).to_csv(project / "other.csv", index=False)
-    run_page_commands("examples/csv.md")
+    run_page_commands("examples/csv.md", [("--run-id first", "--run-id first -s trainer.epochs=2")])
     run_dir = project / "saved" / "Csv_Classification" / "first"
     assert json.loads((run_dir / "test_metrics-other.json").read_text())["n_samples"] == 7
 
 
 def test_from_a_file_to_a_prediction(project, monkeypatch, tmp_path):
     """The commands of that page: the first one in the template, the others in the project that it made."""
-    begin, *others = lines("your_data.md")
+    begin, *others = lines("your_data.md", [("--run-id balanced -s", "--run-id balanced -s trainer.epochs=1")])
     monkeypatch.chdir(project)
     assert "Task: classification" in run_line(begin)
     mine = project.parent / "mine"
