@@ -100,19 +100,6 @@ def test_on_a_terminal_a_long_epoch_has_a_bar(is_terminal, monkeypatch, capsys):
     assert [epoch for epoch in (1, 2, 3) if f"epoch {epoch}/3" in shown] == ([2] if is_terminal else [])
 
 
-def stop_after(step: int, kind: type[Trainer] = Trainer) -> type[Trainer]:
-    """A trainer that gets a SIGTERM during a step."""
-
-    class Stopped(kind):
-        def train_step(self, batch):
-            result = super().train_step(batch)
-            if self.step == step:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return result
-
-    return Stopped
-
-
 def assert_same(first, second, path: str = "state") -> None:
     """Equal to the last bit, whatever the nesting."""
     assert type(first) is type(second), path
@@ -179,8 +166,18 @@ VARIANTS = {
 }
 
 
-STEPS = [0, 4, 8, 9, 21]  # 9 steps an epoch: in the middle and at both ends of one
-AT_ALL_STEPS = {"in memory", "plateau scheduler", "augmented, 2 workers", "everything"}
+STOPS = [("step", 0), ("step", 4), ("step", 8), ("validation", 0), ("step", 9), ("validation", 1), ("step", 21)]
+
+
+class Copying(Trainer):
+    """Keeps a copy of what was saved in the middle of the third epoch, while the training went on."""
+
+    def train_step(self, batch):
+        result = super().train_step(batch)
+        if self.step == 24:  # this is the next one: the save has been written while the weights changed
+            self.checkpoints._wait()
+            shutil.copy(self.run_dir / "checkpoint-last.pth", self.run_dir / "within.pth")
+        return result
 
 
 @pytest.fixture(scope="module")
@@ -190,30 +187,53 @@ def straight_run(tmp_path_factory) -> Callable[[str], Path]:
 
     @functools.cache
     def run(variant: str) -> Path:
-        make_trainer(**VARIANTS[variant]).train(run_folder(folder, variant))
+        make_trainer(Copying, save_every_steps=24, **VARIANTS[variant]).train(run_folder(folder, variant))
         return folder / variant
 
     return run
 
 
-@pytest.mark.parametrize(
-    ("variant", "step"),
-    [(variant, step) for variant in VARIANTS for step in (STEPS if variant in AT_ALL_STEPS else [4, 8])],
-)
-def test_a_run_stopped_at_any_step_and_resumed_is_the_same_run(tmp_path, straight_run, read_metrics, variant, step):
-    straight, stopped = straight_run(variant), run_folder(tmp_path, "stopped")
+def stopped_at(place: tuple[str, int]) -> type[Trainer]:
+    """A trainer that gets a signal during a step, or in the validation after so many epochs."""
 
-    with pytest.raises(TrainingInterrupted) as interrupted:
-        make_trainer(stop_after(step), **VARIANTS[variant]).train(stopped)
-    assert interrupted.value.exit_code == 143
-    checkpoint = load_checkpoint(stopped / "checkpoint-last.pth")
-    assert checkpoint["step"] == step + 1
+    class Stopped(Trainer):
+        def train_step(self, batch):
+            result = super().train_step(batch)
+            if place == ("step", self.step):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return result
+
+        def evaluate(self, batches):
+            if place == ("validation", self.epoch):
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().evaluate(batches)
+
+    return Stopped
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.filterwarnings("error")  # such as torch's of a schedule that steps before the optimizer
+def test_a_run_stopped_again_and_again_is_the_same_run(tmp_path, straight_run, read_metrics, variant):
+    """9 steps an epoch: in the middle and at both ends of one, and in its validation."""
+    straight, stopped = straight_run(variant), run_folder(tmp_path, "stopped")
+    checkpoint = None
+    for kind, number in STOPS:
+        trainer = make_trainer(stopped_at((kind, number)), **VARIANTS[variant])
+        if checkpoint is not None:
+            torch.rand(checkpoint["step"])  # whatever was drawn meanwhile does not matter
+            trainer.resume(checkpoint)
+        with pytest.raises(TrainingInterrupted) as interrupted:
+            trainer.train(stopped)
+        checkpoint = load_checkpoint(stopped / "checkpoint-last.pth")
+        step, n_epochs, code = (number + 1, number // 9, 143) if kind == "step" else (9 * number + 9, number, 130)
+        assert (checkpoint["step"], len(read_metrics(stopped)), interrupted.value.exit_code) == (step, n_epochs, code)
     trainer = make_trainer(**VARIANTS[variant])
-    torch.rand(step + 3)  # whatever was drawn meanwhile does not matter
     trainer.resume(checkpoint)
     trainer.train(stopped)
 
-    for name in ("checkpoint-last.pth", "model_best.pth", "checkpoint-epoch2.pth"):
+    for epoch in (1, 2, 3, 4):
+        assert_same(*(load_checkpoint(run / f"checkpoint-epoch{epoch}.pth") for run in (straight, stopped)))
+    for name in ("checkpoint-last.pth", "model_best.pth"):
         assert_same(load_checkpoint(straight / name), load_checkpoint(stopped / name))
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
@@ -240,74 +260,14 @@ def test_a_signal_between_two_named_a_batch_stops_after_the_whole_step(tmp_path,
     assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
 
 
-def test_two_interruptions_within_one_epoch(tmp_path, straight_run, read_metrics):
-    straight, stopped = straight_run("in memory"), run_folder(tmp_path, "stopped")
-    for step in (10, 13):
-        trainer = make_trainer(stop_after(step))
-        if step > 10:
-            trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
-        with pytest.raises(TrainingInterrupted):
-            trainer.train(stopped)
-    trainer = make_trainer()
-    trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
-    trainer.train(stopped)
-    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(stopped / "checkpoint-last.pth"))
-    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.filterwarnings("error")  # such as torch's of a schedule that steps before the optimizer
-def test_a_signal_during_validation_stops_there_and_the_epoch_is_completed_on_resume(
-    tmp_path, straight_run, read_metrics, variant
-):
-    class StoppedInValidation(Trainer):
-        stopped_epoch = 1
-
-        def evaluate(self, batches):
-            if self.epoch == self.stopped_epoch:
-                os.kill(os.getpid(), signal.SIGINT)
-            return super().evaluate(batches)
-
-    class StoppedInTheFirst(StoppedInValidation):
-        stopped_epoch = 0
-
-    straight, stopped = straight_run(variant), run_folder(tmp_path, "stopped")
-    for n_epochs, kind in enumerate((StoppedInTheFirst, StoppedInValidation)):
-        trainer = make_trainer(kind, **VARIANTS[variant])
-        if n_epochs > 0:
-            trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
-        with pytest.raises(TrainingInterrupted) as interrupted:
-            trainer.train(stopped)
-        assert interrupted.value.exit_code == 130
-        assert len(read_metrics(stopped)) == n_epochs
+def test_what_was_saved_within_an_epoch_while_the_training_went_on_is_resumed_exactly(tmp_path, straight_run, variant):
+    straight, resumed = straight_run(variant), run_folder(tmp_path, "resumed")
     trainer = make_trainer(**VARIANTS[variant])
-    trainer.resume(load_checkpoint(stopped / "checkpoint-last.pth"))
-    trainer.train(stopped)
-    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(stopped / "checkpoint-last.pth"))
-    assert without_seconds(read_metrics(straight)) == without_seconds(read_metrics(stopped))
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_what_was_saved_within_an_epoch_while_the_training_went_on_is_resumed_exactly(tmp_path, variant):
-    steps = (3, 15)  # 9 an epoch
-
-    class Copying(Trainer):
-        def train_step(self, batch):
-            result = super().train_step(batch)
-            if self.step in steps:  # this is the next one: the save has been written while the weights changed
-                self.checkpoints._wait()
-                shutil.copy(self.run_dir / "checkpoint-last.pth", tmp_path / f"copy{self.step}.pth")
-            return result
-
-    straight = run_folder(tmp_path, "straight")
-    make_trainer(Copying, save_every_steps=3, **VARIANTS[variant]).train(straight)
-    for step in steps:
-        resumed = run_folder(tmp_path, f"resumed{step}")
-        trainer = make_trainer(**VARIANTS[variant])
-        trainer.resume(load_checkpoint(tmp_path / f"copy{step}.pth"))
-        assert (trainer.step, trainer.batch) == (step, step % 9)
-        trainer.train(resumed)
-        assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(resumed / "checkpoint-last.pth"))
+    trainer.resume(load_checkpoint(straight / "within.pth"))
+    assert (trainer.step, trainer.batch) == (24, 6)
+    trainer.train(resumed)
+    assert_same(load_checkpoint(straight / "checkpoint-last.pth"), load_checkpoint(resumed / "checkpoint-last.pth"))
 
 
 def test_a_signal_during_a_validation_that_draws_random_numbers(tmp_path, read_metrics):
