@@ -10,14 +10,21 @@ from typing import NamedTuple
 
 import pytest
 import sklearn.metrics
+import sklearn.model_selection
 import torch
 import torch._dynamo
 import torch.distributed.fsdp
+import torch.utils.tensorboard
 from torch.distributed import TCPStore
 
+import data_loader.build
+import trainer.build
 from trainer.parallel import run_command
+from utils.config import OBJECTS, definitions
 
-WARM = sklearn.metrics, torch._dynamo, torch.distributed.fsdp  # what a child would spend seconds to import
+# What each child would spend seconds to import, and to read.
+WARM = (sklearn.metrics, sklearn.model_selection, torch._dynamo, torch.distributed.fsdp, torch.utils.tensorboard,
+        data_loader.build, trainer.build, *[definitions(place.package) for place in OBJECTS.values()])  # fmt: skip
 SECONDS = 600  # more than anything here takes; what hangs is killed and fails
 Main = Callable[[list[str] | None], None]
 
@@ -40,8 +47,8 @@ def become(rank: int, n: int, port: int, log: Path, attempt: int, main: Main, ar
     run_command(main, argv)
 
 
-@pytest.fixture
-def together(tmp_path: Path) -> Callable[..., Ended]:
+@pytest.fixture(scope="session")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
     """`together(3, main)`: `main` in three processes; returns their exit codes, and what each has said.
 
     restart: as torchrun does it when the processes before have failed.
@@ -49,14 +56,14 @@ def together(tmp_path: Path) -> Callable[..., Ended]:
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
     fork = multiprocessing.get_context("fork")
-    stores, n_runs = [], 0
+    stores, n_runs, folder = [], 0, tmp_path_factory.mktemp("together")
 
     def run(n: int, main: Main, argv: list[str] | None = None, restart: bool = False) -> Ended:
         nonlocal n_runs
         if not restart:
             stores.append(TCPStore("localhost", 0, is_master=True, wait_for_workers=False))
         store = stores[-1]
-        logs = [tmp_path / f"{n_runs}-{rank}.log" for rank in range(n)]
+        logs = [folder / f"{n_runs}-{rank}.log" for rank in range(n)]
         processes = [
             fork.Process(target=become, args=(rank, n, store.port, logs[rank], n_runs, main, argv or []))
             for rank in range(n)

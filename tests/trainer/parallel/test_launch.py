@@ -1,14 +1,18 @@
 """How the processes of a run end together, by a fault, a signal or a death, and what a restart makes of it."""
 
+import dataclasses
 import json
 import os
+import runpy
 import signal
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from torch.distributed.launcher import api
 
 import trainer.check
 from tests.conftest import fork_command, load_script
@@ -122,9 +126,23 @@ def test_after_a_death_a_restart_goes_on_and_ends_as_if_nothing_had_been(argv, t
     assert find_difference(one | {"run": ""}, other | {"run": ""}) is None
 
 
+def run_script(path: str, *argv: str) -> None:
+    sys.argv = [path, *argv]
+    runpy.run_path(path, run_name="__main__")
+
+
+class ForkingLaunch(api.elastic_launch):
+    """Torch's, whose processes are forks that run the script: new Pythons would take seconds to import torch."""
+
+    def __init__(self, config: api.LaunchConfig, python: str):
+        assert python == sys.executable
+        super().__init__(dataclasses.replace(config, start_method="fork"), run_script)
+
+
 def test_train_py_starts_a_process_for_each_gpu_of_n_gpu(argv, tmp_path, monkeypatch):
     """Here for each of two CPUs; its exit code and its last line are theirs."""
     monkeypatch.setattr(launch, "_n_gpus", lambda wanted: 2)
+    monkeypatch.setattr(api, "elastic_launch", ForkingLaunch)
     argv += ["--run-id", "two", "-s", "trainer.epochs=1000000", "n_gpu=2"]
     process = fork_command("train", *argv, log=tmp_path / "said")
     until = time.monotonic() + 600
