@@ -7,6 +7,7 @@ be removed, so this is a process of its own.
 """
 
 import contextlib
+import copy
 import ctypes
 import functools
 import importlib
@@ -105,8 +106,8 @@ def load_main(command: str) -> Callable:
     return module.main
 
 
-def make_honest_run(folder: Path) -> Path:
-    """One epoch, done by train.py; its checkpoint's config says that there is one more to do."""
+def make_honest_run(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """One epoch, done by train.py; its checkpoint's config says that there is one more to do. That one, too."""
     (folder / "config.json").write_text(json.dumps(CONFIG))
     argv = ["-c", str(folder / "config.json"), "--run-id", "run", "-s", f"trainer.save_dir={folder}"]
     assert run_command(load_main("train"), argv) == 0
@@ -117,17 +118,17 @@ def make_honest_run(folder: Path) -> Path:
     checkpoint = torch.load(run_dir / LAST, weights_only=True)
     checkpoint["config"]["trainer"]["epochs"] = 2
     torch.save(checkpoint, run_dir / LAST)
-    return run_dir
+    return run_dir, checkpoint
 
 
-def prepare(payload: Payload | None, honest: Path, folder: Path) -> Path:
+def prepare(payload: Payload | None, honest: Path, checkpoint: dict, folder: Path) -> Path:
     """A copy of the honest run, made hostile, and the folder that must stay as it is."""
     run_dir = folder / "run"
     shutil.copytree(honest, run_dir)
     (folder / "outside").mkdir()
     (folder / "outside" / "canary").write_text("mine")
     if payload is not None:
-        payload.make(run_dir, torch.load(run_dir / LAST, weights_only=True))
+        payload.make(run_dir, copy.deepcopy(checkpoint))
     return run_dir
 
 
@@ -185,26 +186,28 @@ def main(folder: Path) -> None:
     """Warm up with the honest run, so that all that it needs is imported; then one payload after the other."""
     torch.set_num_threads(1)
     commands = {command: load_main(command) for command in COMMANDS}
-    honest = make_honest_run(folder)
     import pandas  # noqa: F401  the data loaders' libraries
     import PIL.Image
-    import sklearn.datasets
     import torchvision.datasets  # noqa: F401
     from matplotlib.figure import Figure
 
     import data_loader.csv_file
     import data_loader.image_folder  # noqa: F401  making their dataclasses runs code
+    from data_loader import digits, fingerprint
     from logger.figures import results
 
     PIL.Image.init()
-    sklearn.datasets.load_digits = functools.cache(sklearn.datasets.load_digits)  # hundreds of times the same file
+    digits.read_digits = functools.cache(digits.read_digits)  # hundreds of times the same ones
+    fingerprint.N_LOOKED_AT = 1  # of them
+    Figure.savefig = lambda self, file, **options: file.write(b"drawn")  # a second per test; all else of it is done
+    honest, checkpoint = make_honest_run(folder)
     auditor = Auditor()
 
     draw = results.draw_figures
 
     def attempt(main: Callable, payload: Payload | None = None, draws: bool = False) -> dict[str, Any]:
         results.draw_figures = draw if draws else lambda *arguments: []  # most of a harmless payload's second
-        run_dir = prepare(payload, honest, folder / "attempt")
+        run_dir = prepare(payload, honest, checkpoint, folder / "attempt")
         try:
             return try_command(main, run_dir, auditor)
         finally:
@@ -213,15 +216,14 @@ def main(folder: Path) -> None:
 
     for main in commands.values():
         attempt(main, draws=True)
-    Figure.savefig = lambda self, file, **options: file.write(b"drawn")  # a second per test; all else of it is done
     auditor.known_packages |= {name.partition(".")[0] for name in sys.modules}
     sys.addaudithook(auditor)
-    payloads = {"honest": Payload(lambda run_dir, checkpoint: None, None, None), **PAYLOADS}
+    payloads = {"honest": Payload(lambda run_dir, checkpoint: None, dict.fromkeys(COMMANDS)), **PAYLOADS}
     report = {
         "payloads": {
             name: {
-                command: attempt(main, payload, draws=name == "honest" or "figures" in name)
-                for command, main in commands.items()
+                command: attempt(commands[command], payload, draws=name == "honest" or "figures" in name)
+                for command in payload.words
             }
             for name, payload in payloads.items()
         },

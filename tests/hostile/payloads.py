@@ -22,11 +22,10 @@ import torch
 
 
 class Payload(NamedTuple):
-    """How to make it, and what train.py and test.py must say."""
+    """How to make it, and what the commands must say that get it."""
 
     make: Callable[[Path, dict[str, Any]], None]
-    train: str | None
-    test: str | None
+    words: dict[str, str | None]
 
 
 PAYLOADS: dict[str, Payload] = {}
@@ -40,7 +39,13 @@ MIB = 1 << 20
 def add(name: str, make: Callable[[Path, dict], None], words: str | None, both: bool = True) -> None:
     """With `both`, the two commands say the same; else test.py does not look at it, and comes to no harm."""
     assert name not in PAYLOADS, name
-    PAYLOADS[name] = Payload(make, words, words if both else None)
+    PAYLOADS[name] = Payload(make, {"train": words, "test": words if both else None})
+
+
+def add_one_of_many(name: str, make: Callable[[Path, dict], None], words: str) -> None:
+    """One of a class that the same lines refuse for both commands, which take turns."""
+    add(name, make, words)
+    del PAYLOADS[name].words["train" if len(PAYLOADS) % 2 else "test"]
 
 
 # ---------------------------------------------------------------------------------- a config inside the checkpoint
@@ -82,15 +87,12 @@ TYPES = {
 }  # fmt: skip
 for key, names in TYPES.items():
     for name in names:
-        add(
-            f"{key} is {name!r}",
-            in_config(key, {"type": name, "args": {"command": "touch {outside}/x"}}),
-            f"{key}.type",
-        )
+        value = {"type": name, "args": {"command": "touch {outside}/x"}}
+        add_one_of_many(f"{key} is {name!r}", in_config(key, value), f"{key}.type")
 for name in ("per_epoch", "Tensor", "metrics", "sklearn.metrics.f1_score", "__builtins__"):
-    add(f"a metric is {name!r}", in_config("metrics", [name]), "metrics.0.type")
+    add_one_of_many(f"a metric is {name!r}", in_config("metrics", [name]), "metrics.0.type")
 for name in ("BaseTrainer", "logging", "trainer.trainer.Trainer", "DeadUnits", "__class__", "tempfile.mkdtemp"):
-    add(f"the trainer is {name!r}", in_config("trainer.type", name), "trainer.type")
+    add_one_of_many(f"the trainer is {name!r}", in_config("trainer.type", name), "trainer.type")
 
 DEEP: Any = 1
 for _ in range(100):
@@ -108,9 +110,9 @@ CONFIG = {
     "a value of 900 kB": ("arch.args", {"sizes": [64, 10, 10], "activation": "x" * 900_000}, "arch: activation"),
     "a key of 900 kB": ("x" * 900_000, 1, "unknown key"),
     "a key that steers the terminal": ("\x1b[2J\x9b\u202e\nerror: all is well", 1, r"\x1b[2J\x9b\u202e\nerror"),
-    "10,000 unknown keys": ("arch.args", {f"k{i}": 1 for i in range(10_000)}, "has 10001 faults"),
-    "5,000 metrics": ("metrics", ["accuracy"] * 5_000, "two columns of the log have one name"),
-    "1,000 unknown metrics": ("metrics", [f"m{i}" for i in range(1_000)], "has 1000 faults"),
+    "1,000 unknown keys": ("arch.args", {f"k{i}": 1 for i in range(1_000)}, "has 1001 faults"),
+    "1,000 metrics": ("metrics", ["accuracy"] * 1_000, "two columns of the log have one name"),
+    "500 unknown metrics": ("metrics", [f"m{i}" for i in range(500)], "has 500 faults"),
     "deep nesting": ("arch.args.sizes", DEEP, UNSAFE),
     "very deep nesting": ("arch.args.sizes", VERY_DEEP, UNSAFE),
     "NaN": ("optimizer.args.lr", math.nan, "not a finite number"),
@@ -224,7 +226,7 @@ CALLS = [
     ("pathlib", "PosixPath", "x"), ("multiprocessing", "Process"), ("asyncio", "run", 1), ("antigravity", "geohash"),
 ]  # fmt: skip
 for module, name, *arguments in CALLS:
-    add(f"pickle: {module}.{name}", archive(call(module, name, *arguments)), UNSAFE)
+    add_one_of_many(f"pickle: {module}.{name}", archive(call(module, name, *arguments)), UNSAFE)
 
 PICKLES = {
     "STACK_GLOBAL": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x12touch ../outside/x\x85R.",
@@ -249,7 +251,7 @@ PICKLES = {
         b"](h" + bytes([i]) + b"h" + bytes([i]) + b"eq" + bytes([i + 1]) for i in range(35)) + b".",
 }  # fmt: skip
 for name, content in PICKLES.items():
-    add(f"pickle: {name}", archive(content), UNSAFE)
+    add_one_of_many(f"pickle: {name}", archive(content), UNSAFE)
 
 
 def raw(content: bytes | Callable[[], bytes]) -> Callable[[Path, dict], None]:
@@ -412,7 +414,7 @@ WEIGHTS = {
                                 torch.strided, "cpu", False),
 }  # fmt: skip
 for name, value in WEIGHTS.items():
-    add(f"weight: {name}", with_weight(value), UNSAFE)
+    add_one_of_many(f"weight: {name}", with_weight(value), UNSAFE)
 for name, value in {
     "one element, 640 times": tensor(Storage(4), (10, 64), (0, 0)),
     "a device that is not there": tensor(Storage(4, location="cuda:99"), (4,), (1,)),

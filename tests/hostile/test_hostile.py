@@ -40,10 +40,11 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-@pytest.mark.parametrize("name", PAYLOADS)
-@pytest.mark.parametrize("command", ["train", "test"])
+@pytest.mark.parametrize(
+    ("command", "name"), [(command, name) for name in PAYLOADS for command in PAYLOADS[name].words]
+)
 def test_a_payload_is_refused_with_one_line_or_does_no_harm(report, name, command):
-    happened, words = report["payloads"][name][command], getattr(PAYLOADS[name], command)
+    happened, words = report["payloads"][name][command], PAYLOADS[name].words[command]
     assert happened["crash"] is None
     assert happened["events"] == []
     assert happened["changed"] == []
