@@ -26,7 +26,7 @@ from utils.errors import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent
 EXAMPLE = next(path for path in (PROJECT / "tests/example.json", PROJECT / "config.json") if path.exists())
-hypothesis.settings.register_profile("template", deadline=None)  # the first example pays for imports
+hypothesis.settings.register_profile("template", deadline=None, max_examples=50)  # the first example pays for imports
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "template"))
 gc.disable()  # until all that stays is imported

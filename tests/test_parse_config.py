@@ -145,7 +145,7 @@ def test_settings(settings, key, value):
     assert place == value
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(), st.lists))
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(), st.lists, max_leaves=10))
 def test_any_json_value_can_be_set(value):
     assert changed(f"arch.args.x={json.dumps(value)}")["arch"]["args"]["x"] == value
 

@@ -14,7 +14,7 @@ from base import BaseDataLoader, InMemoryDataset
 from trainer import Trainer
 
 STATUS = Path("/proc/self/statm")
-AT = (300, 1_300)  # epochs
+AT = (100, 1_100)  # epochs
 
 
 class WatchedTrainer(Trainer):
@@ -37,7 +37,7 @@ class WatchedTrainer(Trainer):
 def test_a_thousand_more_epochs_need_no_more_memory(tmp_path):
     """Batches, validation, metrics, the log, TensorBoard, checkpoints, the best state."""
     x = torch.linspace(-1, 1, 10).unsqueeze(1)
-    loader = BaseDataLoader(InMemoryDataset(x, 2 * x), batch_size=4, validation_split=4)
+    loader = BaseDataLoader(InMemoryDataset(x, 2 * x), batch_size=6, validation_split=4)
     model = nn.Linear(1, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     trainer = WatchedTrainer(

@@ -469,7 +469,7 @@ def poisoned(position: int, bad: float = math.nan) -> InMemoryDataset:
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2}, {"amp": "fp16"}, {"clip_grad_norm": 0.1}])
 @pytest.mark.parametrize(("position", "bad"), [(0, math.nan), (2, math.inf), (4, -math.inf)])
 def test_skipping_a_poisoned_batch_is_as_if_it_had_never_been(position, bad, options, tmp_path, read_metrics):
-    options = {"batch_size": 5, "norm": True, "epochs": 3} | options
+    options = {"batch_size": 5, "norm": True, "epochs": 2} | options
     (tmp_path / "clean").mkdir()
     clean = make(dataset=data(20), metrics=[error_of, n_seen], **options)
     clean.train(tmp_path / "clean")
@@ -483,8 +483,8 @@ def test_skipping_a_poisoned_batch_is_as_if_it_had_never_been(position, bad, opt
     for key in first:
         torch.testing.assert_close(first[key]["momentum_buffer"], second[key]["momentum_buffer"], rtol=1e-9, atol=1e-9)
     records, expected = read_metrics(tmp_path / "run"), read_metrics(tmp_path / "clean")
-    assert [record["skipped_steps"] for record in records] == [1, 2, 3]  # in all, so far
-    assert [record["step"] for record in records] == [5, 10, 15]
+    assert [record["skipped_steps"] for record in records] == [1, 2]  # in all, so far
+    assert [record["step"] for record in records] == [5, 10]
     for name in ("loss", "error_of", "n_seen"):
         assert [r[name] for r in records] == pytest.approx([r[name] for r in expected], rel=1e-6)
 
@@ -517,13 +517,13 @@ def test_a_compiled_run_is_compiled_from_the_start_and_resumes_bit_by_bit(tmp_pa
         trainer.model.append(DoubledIfNotCompiled())
         return trainer
 
-    straight, first, resumed = compiled(4), compiled(2), compiled(4)
+    straight, first, resumed = compiled(2), compiled(1), compiled(2)
     straight.train()
     first.train(tmp_path)
     resumed.resume(load_checkpoint(tmp_path / "checkpoint-last.pth"))
     resumed.train()
     assert torch.equal(weights(straight), weights(resumed))
-    assert_same_weights(straight, trained(dataset=data(20), batch_size=5, epochs=4), rtol=1e-6)
+    assert_same_weights(straight, trained(dataset=data(20), batch_size=5, epochs=2), rtol=1e-6)
 
 
 # ----------------------------------------------------------------------------------------- schedule per step, warm-up
