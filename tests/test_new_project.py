@@ -33,6 +33,14 @@ def lint(project: Path, tool: str, *options: str) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+imports_from_rooms = functools.cache(template.imports_from_rooms)
+
+
+@pytest.fixture(autouse=True)
+def imports_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template, "imports_from_rooms", imports_from_rooms)
+
+
 def copy(target: Path, *options: str) -> Path:
     assert run_command(new_project.main, [str(target), *options]) == 0
     return target

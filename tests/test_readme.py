@@ -33,6 +33,7 @@ def test_the_commands_run_in_the_order_of_the_page(project, monkeypatch):
     monkeypatch.chdir(project)
     train, test, tensorboard = START
     assert tensorboard.startswith("tensorboard --logdir")
+    monkeypatch.setattr("logger.figures.results.draw_figures", lambda *arguments: [])  # docs/looking.md has them
     run_line(train)
     printed = run_line(test)
     results = json.loads((project / "saved/Digits_MLP/first/test_metrics.json").read_text())
@@ -44,7 +45,6 @@ def test_the_commands_run_in_the_order_of_the_page(project, monkeypatch):
     assert names == list(results) == re.findall(r"^ {4}(\w+)", printed, re.MULTILINE)
 
     assert "--check" in EVERYDAY[0]
-    monkeypatch.setattr("logger.figures.results.draw_figures", lambda *arguments: [])  # once is enough
     for command in EVERYDAY:
         run_line(command)
     assert (project / "../my-project/train.py").is_file()

@@ -1,6 +1,7 @@
 """config.schema.json, which an editor reads, is what the code says, and says no more than the check of train.py."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ CONFIGS = [PROJECT / "config.json", *sorted((PROJECT / "configs").glob("*.json")
 OF_TORCH = ("optimizer", "lr_scheduler", "loss")  # other versions of torch have other arguments
 
 
-def faults(config: dict) -> list[str]:
-    jsonschema = pytest.importorskip("jsonschema")
-    return [error.json_path for error in jsonschema.Draft7Validator(config_schema()).iter_errors(config)]
+@pytest.fixture(scope="module")
+def faults() -> Callable[[dict], list[str]]:
+    validator = pytest.importorskip("jsonschema").Draft7Validator(config_schema())
+    return lambda config: [error.json_path for error in validator.iter_errors(config)]
 
 
 def test_the_file_is_up_to_date():
@@ -34,7 +36,7 @@ def test_the_file_is_up_to_date():
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_names_it_and_is_right(path):
+def test_every_config_names_it_and_is_right(faults, path):
     config = read_json(path)
     assert (path.parent / config["$schema"]).resolve() == SCHEMA
     assert faults(config) == []
@@ -66,7 +68,7 @@ def test_every_config_names_it_and_is_right(path):
         ('trainer={"monitor": "off"}', "$.trainer"),
     ],
 )
-def test_what_it_refuses_the_check_refuses(setting, where):
+def test_what_it_refuses_the_check_refuses(faults, setting, where):
     config = read_json(PROJECT / "config.json")
     apply_settings(config, [setting])
     assert faults(config) == [where]
@@ -85,14 +87,14 @@ def test_what_it_refuses_the_check_refuses(setting, where):
         'loss={"a": {"type": "MSELoss"}, "b": {"type": "nll_loss"}, "_c": 1}',
     ],
 )
-def test_what_it_takes_the_check_takes(setting):
+def test_what_it_takes_the_check_takes(faults, setting):
     config = read_json(PROJECT / "config.json")
     apply_settings(config, [setting])
     assert faults(config) == []
     assert "_" not in str(checked(config, "config.json").get("_comment"))
 
 
-def test_several_by_name_are_checked_each():
+def test_several_by_name_are_checked_each(faults):
     config = read_json(PROJECT / "configs/digits_gan.json")
     config["arch"]["generator"]["args"]["sizs"] = 1
     assert faults(config) == ["$.arch.generator.args"]

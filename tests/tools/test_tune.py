@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.random import RandomState
 
 from parse_config import ConfigParser
+from tests.conftest import fork
 from tools.trials import processes
 from tools.trials.table import Progress
 from tools.trials.trial import Trial, read_result, train_trial, write_result
@@ -152,11 +154,10 @@ def test_a_diverging_trial_is_a_row_too(search, folder):
 # ------------------------------------------------------------------------------------------- kills, signals, orphans
 
 
-def start(argv):
-    """The command, in a process of its own."""
-    process = FORK.Process(target=lambda: sys.exit(run_command(tune.main, argv)))
-    process.start()
-    return process
+@pytest.fixture
+def start(tmp_path):
+    """`start(argv)`: the command, in a process of its own."""
+    return lambda argv: fork(partial(run_command, tune.main, argv), tmp_path / "said")
 
 
 def wait_for(condition, process):
@@ -186,7 +187,7 @@ STRAIGHT = {SIZES: [[64, 8, 10], [64, 4, 10], [64, 6, 10]]}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_killed_search_leaves_no_orphan_and_goes_on_to_the_same_table(arguments, folder, search):
+def test_a_killed_search_leaves_no_orphan_and_goes_on_to_the_same_table(arguments, folder, search, start):
     search(STRAIGHT, "--search", "grid", "--name", "straight", settings=LONG)
     argv = arguments(STRAIGHT, "--search", "grid", "--parallel", "2", settings=LONG)
     process = start(argv)
@@ -201,7 +202,7 @@ def test_a_killed_search_leaves_no_orphan_and_goes_on_to_the_same_table(argument
     assert "Going on from" in (folder / "trial-0001" / "train.log").read_text()
 
 
-def test_ctrl_c_ends_all_trials_each_with_its_checkpoint(arguments, folder, search):
+def test_ctrl_c_ends_all_trials_each_with_its_checkpoint(arguments, folder, search, start):
     process = start(arguments(STRAIGHT, "--search", "grid", "--parallel", "2", settings=[*LONG, "trainer.epochs=500"]))
     wait_for(lambda: min(n_epochs(folder / f"trial-000{i}") for i in (1, 2)) >= 1, process)
     trials = [process_of(folder / f"trial-000{i}") for i in (1, 2)]
@@ -241,7 +242,7 @@ def test_a_trial_whose_search_was_killed_is_no_failure(tmp_path):
     assert not (folder / "a" / "result.json").exists()
 
 
-def test_a_killed_trial_is_a_row_and_the_search_goes_on(arguments, folder):
+def test_a_killed_trial_is_a_row_and_the_search_goes_on(arguments, folder, start):
     process = start(arguments(STRAIGHT, "--search", "grid", settings=LONG))
     wait_for(lambda: n_epochs(folder / "trial-0001") >= 1, process)
     os.kill(process_of(folder / "trial-0001"), signal.SIGKILL)
@@ -253,7 +254,7 @@ def test_a_killed_trial_is_a_row_and_the_search_goes_on(arguments, folder):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_trial_that_others_stop_is_no_failure(arguments, folder):
+def test_a_trial_that_others_stop_is_no_failure(arguments, folder, start):
     """As a cluster does that ends every process of a job."""
     process = start(arguments(STRAIGHT, "--search", "grid", settings=[*LONG, "trainer.epochs=500"]))
     wait_for(lambda: n_epochs(folder / "trial-0001") >= 1, process)
@@ -263,7 +264,7 @@ def test_a_trial_that_others_stop_is_no_failure(arguments, folder):
     assert not (folder / "trial-0001" / "result.json").exists()
 
 
-def test_a_second_search_in_the_same_folder_is_refused_while_the_first_one_works(arguments, folder, capsys):
+def test_a_second_search_in_the_same_folder_is_refused_while_the_first_one_works(arguments, folder, capsys, start):
     argv = arguments(STRAIGHT, "--search", "grid", settings=[*LONG, "trainer.epochs=500"])
     process = start(argv)
     wait_for(lambda: n_epochs(folder / "trial-0001") >= 1, process)

@@ -13,13 +13,6 @@ from utils.errors import run_command
 
 
 @pytest.fixture
-def run_dir(train):
-    """A run that is done: epochs 1, 2 and 3, of 41 steps each."""
-    return train("config.json", "trainer.epochs=3", "trainer.tensorboard=false", "arch.args.sizes=[64, 16, 10]",
-                 "trainer.save_period=1")  # fmt: skip
-
-
-@pytest.fixture
 def run_verify(capsys):
     """`code, out, err = run_verify(*argv)`"""
 
