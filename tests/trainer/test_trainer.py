@@ -193,10 +193,10 @@ def straight_run(tmp_path_factory) -> Callable[[str], Path]:
     return run
 
 
-def stopped_at(place: tuple[str, int]) -> type[Trainer]:
+def stopped_at(place: tuple[str, int], kind: type[Trainer] = Trainer) -> type[Trainer]:
     """A trainer that gets a signal during a step, or in the validation after so many epochs."""
 
-    class Stopped(Trainer):
+    class Stopped(kind):
         def train_step(self, batch):
             result = super().train_step(batch)
             if place == ("step", self.step):
