@@ -265,7 +265,7 @@ def check_deaths(run_dirs, choose) -> None:
 
 
 def test_a_kill_at_a_write_fsync_or_rename_changes_nothing(run_dirs):
-    check_deaths(run_dirs, lambda n, kind: n % 31 == 0 if kind == "write" else n % 4 == 0)
+    check_deaths(run_dirs, lambda n, kind: n % 61 == 0 if kind == "write" else n % 4 == 0)
 
 
 @pytest.mark.crash
