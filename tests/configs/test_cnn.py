@@ -10,8 +10,8 @@ def test_mnist_cnn_learns(train, evaluate, fake_mnist):
 
 
 def test_digits_cnn_reaches_98_percent_of_the_test_images(train, evaluate):
-    """In 8 of its 30 epochs: 0.983 to 0.992 with four seeds."""
-    short = ("trainer.epochs=8", "lr_scheduler.args.T_max=8")
+    """In 12 of its 30 epochs: 0.986 to 0.994 with six seeds."""
+    short = ("trainer.epochs=12", "lr_scheduler.args.T_max=12")
     results = evaluate(train("configs/digits_cnn.json", *short, "trainer.tensorboard=false"))
     assert results["n_samples"] == 360
     assert results["accuracy"] >= 0.98
