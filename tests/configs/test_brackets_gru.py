@@ -41,10 +41,10 @@ def test_padding_has_no_influence():
 
 
 def test_it_learns_with_all_that_a_trainer_can(train, read_metrics, evaluate):
-    """In parts, with a metric per epoch; more than the share of the commoner class, after a fifth of the training."""
-    run_dir = train(CONFIG, "trainer.epochs=3", "trainer.accumulate=2", "trainer.tensorboard=false")
+    """In parts, with a metric per epoch; more than the share of the commoner class, after 2 of its 15 epochs."""
+    run_dir = train(CONFIG, "trainer.epochs=2", "trainer.accumulate=2", "trainer.tensorboard=false")
     log = read_metrics(run_dir)
-    assert log[-1]["val_accuracy"] > 0.65 and log[-1]["loss"] < 0.75 * log[0]["loss"]
+    assert log[-1]["val_accuracy"] > 0.65 and log[-1]["loss"] < 0.8 * log[0]["loss"]
     results = evaluate(run_dir)
     assert results["macro_f1"] == pytest.approx(results["accuracy"], abs=0.05)
 

@@ -69,7 +69,7 @@ def test_missing_files_are_named_and_no_folder_is_left(tmp_path):
 
 
 def test_real_mnist_with_the_lenet_config(train, evaluate, shared_data):
-    settings = [f"data_loader.args.data_dir={shared_data}", "trainer.epochs=1", "trainer.tensorboard=false"]
-    results = evaluate(train("configs/mnist_lenet.json", *settings))
+    settings = [f"data_loader.args.data_dir={shared_data}", "data_loader.args.n_samples=5000"]
+    results = evaluate(train("configs/mnist_lenet.json", *settings, "trainer.epochs=1", "trainer.tensorboard=false"))
     assert results["n_samples"] == 10_000
-    assert results["accuracy"] > 0.8
+    assert results["accuracy"] > 0.7

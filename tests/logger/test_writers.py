@@ -61,6 +61,7 @@ def test_a_trainers_own_image_and_all_numbers_reach_every_writer_across_a_resume
     mlflow = pytest.importorskip("mlflow")
     for name in ("WANDB_MODE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(sys.modules, "wandb.sdk.launch.inputs.internal", None)  # wandb does without, and it takes long
     settings = ["trainer.epochs=2", "trainer.save_period=1", "trainer.ema=null", 'trainer.writers=["wandb","mlflow"]']
     settings += ["data_loader.args.n_samples=200", "arch.generator.args.sizes=[8]", "arch.discriminator.args.sizes=[8]"]
     run_dir = train("configs/digits_gan.json", *settings, run_id="run")
