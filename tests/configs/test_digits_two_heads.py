@@ -15,9 +15,7 @@ def test_both_answers_are_learned(train, evaluate, read_metrics):
     assert set(load_checkpoint(run_dir / "model_best.pth")["model"]) >= {"heads.digit.weight", "heads.parity.weight"}
 
 
-@pytest.mark.parametrize(
-    "settings", [["trainer.accumulate=3"], ["trainer.amp=bf16"], ["data_loader.args.num_workers=1"]]
-)
+@pytest.mark.parametrize("settings", [["trainer.accumulate=3", "data_loader.args.num_workers=1"], ["trainer.amp=bf16"]])
 def test_options_work_on_batches_of_dicts(train, resume, read_metrics, settings):
     short = "data_loader.args.len_epoch=8"  # of 41 steps
     config = ("configs/digits_two_heads.json", "trainer.tensorboard=false", short, *settings)
