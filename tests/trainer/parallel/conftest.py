@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +35,11 @@ class Ended(NamedTuple):
     said: list[str]
 
 
-def become(rank: int, n: int, port: int, log: Path, attempt: int, main: Main, argv: list[str]) -> None:
+def become(
+    rank: int, n: int, port: int, all_are_there: Barrier, log: Path, attempt: int, main: Main, argv: list[str]
+) -> None:
     """In the child: what torchrun sets for a process, and what it would run."""
+    all_are_there.wait()  # the store's thread looks up who connects: a fork meanwhile would copy the C library's lock
     os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": f"{n}", "MASTER_ADDR": "localhost",
                    "MASTER_PORT": f"{port}", "TORCHELASTIC_RUN_ID": "test",
                    "TORCHELASTIC_RESTART_COUNT": f"{attempt}"}  # fmt: skip
@@ -64,9 +68,9 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
             stores.append(TCPStore("localhost", 0, is_master=True, wait_for_workers=False))
         store = stores[-1]
         logs = [folder / f"{n_runs}-{rank}.log" for rank in range(n)]
+        place = n, store.port, fork.Barrier(n)
         processes = [
-            fork.Process(target=become, args=(rank, n, store.port, logs[rank], n_runs, main, argv or []))
-            for rank in range(n)
+            fork.Process(target=become, args=(rank, *place, logs[rank], n_runs, main, argv or [])) for rank in range(n)
         ]
         n_runs += 1
         for process in processes:
