@@ -27,7 +27,7 @@ from tools.new_project.files import (
 from tools.new_project.own_data import config_from
 from tools.new_project.settings import config_text
 from tools.new_project.update import hash_of, update, write_record
-from utils.config import checked, read_json
+from utils.config import checked, named, read_json
 from utils.errors import UserError, run_command
 
 README = """# {title}
@@ -118,12 +118,16 @@ def copy(
     """
     checked_example = checked(read_json(example), str(example))
     own = example.resolve()
-    place = own.relative_to(PROJECT).as_posix() if own.is_relative_to(PROJECT) else None
+    place = place_of(own)
     sources = core_files(extras) | example_files(checked_example) | pages_for(place or example.name)
+    tested = own
+    if "" not in named(checked_example["arch"]):  # of several models: the tests of the core are of one
+        tested = PROJECT / "config.json"
+        sources |= example_files(checked(read_json(tested), str(tested)))
     if own.is_relative_to(PROJECT / "configs"):  # a later reader looks for it there
         sources.add(own)
     contents = {path.relative_to(PROJECT).as_posix(): file_for_copy(path, sources) for path in sources}
-    contents[TESTED_EXAMPLE] = own.read_bytes()
+    contents[TESTED_EXAMPLE] = tested.read_bytes()
     title = target.resolve().name
     readme = README.format(
         title=title, example=place or example.name, commands=commands_of(config or checked_example, data)
@@ -136,12 +140,17 @@ def copy(
         for path, content in (contents | theirs).items():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             (target / path).write_bytes(content)
-        write_record(target, {path: hash_of(content) for path, content in contents.items()}, place, extras)
+        write_record(target, {path: hash_of(content) for path, content in contents.items()}, place_of(tested), extras)
     except BaseException as error:  # a copy is whole, or not there
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError):
             raise UserError(f"{target}: cannot be written: {error.strerror or error}") from None
         raise
+
+
+def place_of(config: Path) -> str | None:
+    """Where in the template a config lies, if it does."""
+    return config.relative_to(PROJECT).as_posix() if config.is_relative_to(PROJECT) else None
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def test_what_is_changed_on_resume_wins_and_is_logged(train, resume, example, of
 
 def test_a_run_begins_with_a_look_at_its_data(train, example, offline):
     log = (train(example, "trainer.epochs=1", *offline) / "train.log").read_text()
-    assert log.index("Data: ") < log.index("epoch 1/1")
+    assert log.index("Steps: ") < log.index("epoch 1/1")
 
 
 def test_a_finished_run_has_nothing_left_to_train(train, resume, example, offline, read_metrics):

@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -115,9 +116,14 @@ def test_a_copy_trains_is_tested_and_passes_its_tests_whatever_its_owner_adds(tm
     assert metrics["mine"] == pytest.approx(2 * metrics["balanced_accuracy"])  # there are 25 of each class
 
 
-@pytest.mark.crash  # nearly a minute of CPU; `make lint` checks the very files in the template
-def test_a_copy_passes_the_type_checker(tmp_path):
-    lint(copy(tmp_path / "mine"), "basedpyright -p .", "--pythonpath", sys.executable)
+@pytest.mark.crash  # minutes; `make test` checks the very files in the template
+@pytest.mark.parametrize("example", ["config.json", "configs/csv_regression.json", "configs/digits_gan.json"])
+def test_a_copy_passes_the_type_checker_and_all_its_tests(tmp_path, example):
+    target = copy(tmp_path / "mine", "--example", example)
+    lint(target, "basedpyright -p .", "--pythonpath", sys.executable)
+    tests = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"]
+    done = subprocess.run(tests, cwd=target, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_the_tests_of_an_example_that_is_gone_are_skipped(tmp_path):
@@ -142,14 +148,35 @@ def assert_imports_are_there(project: Path) -> None:
                     assert module.with_suffix(".py").is_file() or module.is_dir(), f"{path} imports {name}"
 
 
+@functools.cache
+def texts_in(source: str) -> set[str]:
+    return {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def assert_its_tests_name_nothing_that_stayed_at_home(project: Path) -> None:
+    """No class and no config of another example: such a test would fail there."""
+    places = [found.path.relative_to(PROJECT) for room in ROOMS for found in catalog.definitions(room).values()]
+    names = [name for room in ROOMS for name in catalog.definitions(room)]
+    at_home = {name for name, place in zip(names, places, strict=True) if not (project / place).is_file()}
+    at_home |= {f"configs/{path.name}" for path in (PROJECT / "configs").iterdir()} - files(project)
+    for path in (project / "tests").rglob("*.py"):
+        assert texts_in(path.read_text()) & at_home == set(), path
+        assert not re.search(r"""(train|run)\(\s*"config.json\"""", path.read_text()), path  # it is its owner's
+
+
 @pytest.mark.parametrize("example", sorted((PROJECT / "configs").glob("*.json")), ids=lambda path: path.stem)
-def test_every_example_is_copied_with_all_that_it_imports(tmp_path, example):
+def test_every_example_is_copied_with_all_that_it_imports_and_names(tmp_path, example):
     target = copy(tmp_path / "mine", "--example", str(example))
-    for path in ("config.json", f"configs/{example.name}", template.TESTED_EXAMPLE):
+    copies = {"config.json": example, f"configs/{example.name}": example, template.TESTED_EXAMPLE: example}
+    if example.stem == "digits_gan":  # the tests of the core are of one model
+        copies[template.TESTED_EXAMPLE] = PROJECT / "config.json"
+    for path, source in copies.items():
         copied = json.loads((target / path).read_text())
-        assert (target / path).parent.joinpath(copied.pop("$schema")).resolve() == target / "config.schema.json"
-        assert copied == {key: value for key, value in json.loads(example.read_text()).items() if key != "$schema"}
+        schema = (target / path).parent / copied.pop("$schema")
+        assert schema.resolve() == target / "config.schema.json" or source != example
+        assert copied == {key: value for key, value in json.loads(source.read_text()).items() if key != "$schema"}
     assert_imports_are_there(target)
+    assert_its_tests_name_nothing_that_stayed_at_home(target)
     pages = [path for path in files(target) if path.startswith("docs/examples/")]
     assert all(f"configs/{example.name}" in (target / page).read_text() for page in pages)
     assert pages or "csv" not in example.name
@@ -245,7 +272,7 @@ def small_template(tmp_path, monkeypatch) -> Path:
         (root / path).write_text(source)
     for module in ("tools.new_project.files", "tools.new_project.update", "new_project"):
         monkeypatch.setattr(f"{module}.PROJECT", root)
-    monkeypatch.setattr("new_project.checked", lambda config, where: {"name": "x"})
+    monkeypatch.setattr("new_project.checked", lambda config, where: {"name": "x", "arch": {"type": "x"}})
     monkeypatch.setattr("new_project.example_files", lambda config: {root / "data_loader/set.py"})
     return root
 

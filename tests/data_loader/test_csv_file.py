@@ -169,9 +169,22 @@ def test_classes_of_any_type_are_numbered_in_their_order(write, labels, classes)
 # -------------------------------------------------------------------------------------------------------- bad input
 
 
+CONFIG = {
+    "name": "Csv",
+    "n_gpu": 0,
+    "arch": {"type": "MLP", "args": {}},
+    "data_loader": {"type": "CsvDataLoader", "args": {"task": "classification", "test_size": 0.2, "batch_size": 32}},
+    "optimizer": {"type": "SGD", "args": {"lr": 0.1}},
+    "loss": "cross_entropy",
+    "trainer": {"epochs": 1},
+}
+
+
 @pytest.fixture
-def refuse(capsys):
+def refuse(capsys, tmp_path):
     """`refuse(path, target="y")`: what train.py says of a table that it cannot use; the exit code must be 2."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
     spec = importlib.util.spec_from_file_location("train_script", "train.py")
     train = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(train)
@@ -181,7 +194,7 @@ def refuse(capsys):
         sizes = settings.pop("sizes", ["auto", "auto"])
         settings = [f"data_loader.args.{key}={json.dumps(value)}" for key, value in settings.items()]
         settings.append(f"arch.args.sizes={json.dumps(sizes)}")
-        assert run_command(train.main, ["-c", "configs/csv_classification.json", "--check", "-s", *settings]) == 2
+        assert run_command(train.main, ["-c", str(config), "--check", "-s", *settings]) == 2
         return capsys.readouterr().err
 
     return run

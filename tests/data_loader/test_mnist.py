@@ -66,10 +66,3 @@ def test_missing_files_are_named_and_no_folder_is_left(tmp_path):
         MnistDataLoader(tmp_path / "nowhere", 50, download=False)
     assert len(str(error.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def test_real_mnist_with_the_lenet_config(train, evaluate, shared_data):
-    settings = [f"data_loader.args.data_dir={shared_data}", "data_loader.args.n_samples=5000"]
-    results = evaluate(train("configs/mnist_lenet.json", *settings, "trainer.epochs=1", "trainer.tensorboard=false"))
-    assert results["n_samples"] == 10_000
-    assert results["accuracy"] > 0.7

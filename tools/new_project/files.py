@@ -23,7 +23,8 @@ CORE = ("base", "logger", "utils", "tools", "train.py", "test.py", "parse_config
 CORE_PAGES = ("06_the_template.md", "07_data_options.md", "08_training_options.md", "reference.md")
 TESTED_EXAMPLE = "tests/example.json"  # in a copy, the example as it was: config.json is its owner's
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-AT_HOME = ("tools/new_project", "tools/make_table.py")  # they make copies, and the examples' table
+# They make copies, and the examples' table; and tests that train what stands in the template's config.json.
+AT_HOME = ("tools/new_project", "tools/make_table.py", "tests/logger/test_writers.py", "tests/logger/figures")
 # What a copy has beside the core if its owner asks for it by name: nobody shall own what they do not use.
 EXTRAS = {
     "search": ("tools/tune", "tools/trials", "tools/repeat.py", "tools/compare.py", "requirements-tune.txt",
@@ -64,7 +65,8 @@ def needed_by(paths: Iterable[Path]) -> set[Path]:
         if path not in found:
             found.add(path)
             beside = [path.with_name("__init__.py")]
-            if path.name not in CORE_OF_ROOMS:  # loss.py and metric.py become their owner's
+            # loss.py and metric.py become their owner's; the tools' tests meet all of the template
+            if path.name not in CORE_OF_ROOMS and not path.is_relative_to(PROJECT / "tools"):
                 beside.append(PROJECT / "tests" / path.relative_to(PROJECT).with_name(f"test_{path.name}"))
             waiting += [*imports_from_rooms(path), *filter(Path.is_file, beside)]
     return found

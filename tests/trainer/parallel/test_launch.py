@@ -12,26 +12,45 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 from torch.distributed.launcher import api
 
 import trainer.check
-from tests.conftest import fork_command, load_script
+from base import BaseDataLoader, BaseModel, InMemoryDataset
+from tests.conftest import define, fork_command, load_script
 from tools.verify import find_difference
 from trainer.parallel import launch
 from utils.checkpoint import load_checkpoint
 from utils.parallel import rank
 
 
+class Line(nn.Linear, BaseModel):
+    """A copied project has it, whatever its models are."""
+
+    def __init__(self):
+        super().__init__(1, 1)
+
+
+class LineDataLoader(BaseDataLoader):
+    def __init__(self, batch_size: int, training: bool = True, **options):
+        x = torch.linspace(-1, 1, 1000).unsqueeze(1) + (0 if training else 0.001)
+        super().__init__(InMemoryDataset(x, 2 * x + 3), batch_size, training=training, **options)
+
+
 @pytest.fixture
-def argv(tmp_path: Path) -> list[str]:
+def argv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The command line of a run of 3 epochs of 3 steps, with a checkpoint after each."""
     values = {
         "name": "Together",
         "n_gpu": 0,
         "seed": 1,
         "threads": 1,
-        "arch": {"type": "LinearRegression", "args": {"in_features": 1, "out_features": 1}},
-        "data_loader": {"type": "LinearDataLoader", "args": {"batch_size": 300, "validation_split": 0.1}},
+        "arch": {"type": define(monkeypatch, "model", Line)},
+        "data_loader": {
+            "type": define(monkeypatch, "data_loader", LineDataLoader),
+            "args": {"batch_size": 300, "validation_split": 0.1},
+        },
         "optimizer": {"type": "SGD", "args": {"lr": 0.01, "momentum": 0.9}},
         "loss": "l1_loss",
         "trainer": {"tensorboard": False, "epochs": 3, "save_every_steps": 1, "save_dir": str(tmp_path / "saved")},
@@ -104,7 +123,8 @@ def test_a_check_keeps_what_it_has_saved_until_all_have_read_it(argv, together):
         trainer.check.open_checkpoint = read_later
         train({}, argv)
 
-    assert together(2, check, [*argv, "--check"]).codes == [0, 0]
+    ended = together(2, check, [*argv, "--check"])
+    assert ended.codes == [0, 0], ended.said
 
 
 def test_a_bug_in_one_process_ends_all_and_only_that_one_says_it(argv, together):
