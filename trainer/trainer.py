@@ -17,7 +17,7 @@ from trainer.faults import check_options, divergence, halve_parts, skip_if_bad, 
 from trainer.parallel import DataParallel, recompute_blocks, shard_checkpoints, share_evaluation, share_steps
 from trainer.report import loss_of, report_output, report_own_code
 from utils.data import WorkerDied, cat_batches, n_samples, split_batch, to_channels_last
-from utils.errors import TrainingInterrupted
+from utils.errors import TrainingInterrupted, has_to_fit
 from utils.loop import Metric, MetricTracker
 from utils.parallel import largest, rank
 from utils.seed import random_state, set_random_state
@@ -109,8 +109,6 @@ class Trainer(BaseTrainer):
             shard_checkpoints(self)
         if compile:
             model.compile(dynamic=False)
-
-    # ---------------------------------------------------------------------------------- from the inside out
 
     def compute_loss(self, batch: Any) -> tuple[Tensor, Any, Any]:
         """The loss of a batch, the model's output and the target."""
@@ -220,7 +218,8 @@ class Trainer(BaseTrainer):
             skip_if_bad(self, parameters, buffers)
         if self.clip_grad_norm is not None:
             self.grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
-        self.scaler.step(self.optimizer)
+        with has_to_fit() if 0 < self.step == self.first_step else nullcontext():  # what a checkpoint remembers
+            self.scaler.step(self.optimizer)
         self.scaler.update()
 
     def _batches(self, batches: Iterable[Any], title: str) -> Iterable[Any]:

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -525,6 +526,18 @@ def in_optimizer(key: str, value: Any) -> Callable[[Path, dict], None]:
 for key in ("exp_avg", "exp_avg_sq", "step"):
     for value in (torch.ones(1), torch.ones(3, 3), torch.ones(0), torch.ones(64 * 10)):
         add(f"state: {key} of {value.numel()} numbers", in_optimizer(key, value), MISFIT, both=False)
+
+
+def without_a_moment(run_dir: Path, checkpoint: dict, **args: bool) -> None:
+    """What the first step asks for."""
+    checkpoint["config"]["optimizer"]["args"] |= args
+    for values in checkpoint["optimizer"]["state"].values():
+        del values["exp_avg_sq"]
+    torch.save(checkpoint, run_dir / LAST)
+
+
+for name, make in {"fused": without_a_moment, "not fused": partial(without_a_moment, fused=False)}.items():
+    add(f"state: no exp_avg_sq, {name}", make, "does not fit this run: KeyError: 'exp_avg_sq'", both=False)
 
 
 def warm_restarts(run_dir: Path, checkpoint: dict) -> None:
